@@ -1,0 +1,24 @@
+"""The contract between the batch loop and what keeps events: write, acknowledge, then commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.events import Event
+
+
+class Sink(Protocol):
+    """Keeps the events of one topic.
+
+    ``write`` returns when all events are acknowledged, and may be given the same events again
+    after a crash: writing twice must be harmless.
+    """
+
+    def write(self, events: Sequence[Event]) -> int:
+        """Write ticks or candles in the order given; return the number of rows.
+
+        Called in a thread, never twice at once. Raises ``UnavailableError`` (the batch is kept and
+        written again later) or ``RejectedError`` (the batch is bisected, the poison dead-lettered).
+        """
+        ...

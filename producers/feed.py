@@ -1,0 +1,77 @@
+"""The contract between a feed (one venue, one file, one simulation) and the recorder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from msgspec import Struct
+
+from schemas.events import Book, Quote, Trade
+
+
+class Lost(Struct, kw_only=True):
+    """From here on ticks of the instruments (empty: of all) may be missing; time stands still."""
+
+    ts_recv: int
+    reason: str
+    instruments: tuple[str, ...] = ()
+
+
+class Restored(Struct, kw_only=True):
+    """Everything that could be fetched again has been given: the gap is known and time goes on."""
+
+    ts_recv: int
+    reason: str = ""
+
+
+class Elapsed(Struct, kw_only=True):
+    """Nothing was received up to this receive time: a quiet market is a fact too."""
+
+    ts_recv: int
+
+
+class Note(Struct, kw_only=True):
+    """Something to know that changes no data, published as ``status``."""
+
+    ts_recv: int
+    reason: str
+    instruments: tuple[str, ...] = ()
+
+
+class Rejected(Struct, kw_only=True):
+    """What the venue sent and the parser refused: a dead letter, as received."""
+
+    ts_recv: int
+    value: bytes
+    reason: str
+    topic: str = "trades"
+
+
+Observation = Trade | Quote | Book | Lost | Restored | Elapsed | Note | Rejected
+
+
+class Feed(Protocol):
+    """A source of observations with one clock.
+
+    ``ts_recv`` never falls from one observation to the next. A tick comes with empty session,
+    epoch and seq, which the recorder stamps. A feed gives each trade once per ``trade_id`` as far
+    as it can; the recorder drops what comes twice.
+    """
+
+    origin: str
+    """What kind of feed it is: ``simulated``, ``recorded``; a label and part of the catalogue."""
+    session: str
+    """Id of the recording: new at each start of a live feed, a hash of the content for a file."""
+    repeatable: bool
+    """True if starting it again gives the same observations (a file): killed, it is fed again."""
+    instruments: tuple[str, ...]
+    """All that it can give, if known before it starts."""
+
+    def observations(self) -> AsyncIterator[list[Observation]]:
+        """Yield batches in receiving order, paced by the feed itself, until it is exhausted.
+
+        Called once. A live feed also yields ``Elapsed`` often enough (at least each clock
+        interval) for time to go on in a quiet market. Raises ``TickerplantError``.
+        """
+        ...

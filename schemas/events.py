@@ -1,0 +1,179 @@
+"""The events on the topics, one JSON object a record.
+
+Every time is an integer of nanoseconds since 1970 UTC. ``(session, seq)`` names an event, ``seq``
+is the publishing order over all topics of the session, ``epoch`` rises when a session is taken
+over or fed again. Prices and sizes are numbers of at most 15 significant digits and 9 decimals
+(``schemas.scaled``); sums are decimal strings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+# Between 1973 and 2262: a time in seconds, milliseconds or microseconds falls outside.
+TimeNs = Annotated[int, Meta(ge=10**17, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Price = Annotated[float, Meta(gt=0)]
+Size = Annotated[float, Meta(ge=0)]
+Instrument = Annotated[str, Meta(min_length=1, max_length=48)]
+Session = Annotated[str, Meta(min_length=1, max_length=64)]
+Side = Literal["buy", "sell", "unknown"]
+PriceType = Literal["trade", "bid", "ask", "mid"]
+Flag = Literal["gap", "partial"]
+Level = tuple[Price, Size]
+"""Price and absolute size; in a delta a size of 0 removes the level."""
+
+
+class Event(Struct, tag_field="type", gc=False, kw_only=True):
+    """What every event carries: whose recording it is in, and its place in that recording.
+
+    A feed leaves these three empty (``""``, 0, 0) for the recorder to stamp; msgspec checks bounds
+    when it decodes, not when an object is made.
+    """
+
+    session: Session
+    epoch: Count
+    seq: Count
+
+
+class Tick(Event, kw_only=True):
+    """What a market said about one instrument."""
+
+    instrument: Instrument
+    ts_event: TimeNs
+    """Exchange time; a feed whose venue gives none says 0 and the recorder fills in source time."""
+    ts_recv: TimeNs
+
+
+class Trade(Tick, tag="trade", kw_only=True):
+    """A trade; ``size`` in base units, ``side`` the aggressor's."""
+
+    price: Price
+    size: Size
+    side: Side = "unknown"
+    trade_id: str | None = None
+
+
+class Quote(Tick, tag="quote", kw_only=True):
+    """The best bid and ask; an empty side is null."""
+
+    bid_price: Price | None
+    bid_size: Size | None
+    ask_price: Price | None
+    ask_size: Size | None
+    update_id: int | None = None
+
+
+class Book(Tick, tag="book", kw_only=True):
+    """Levels of an order book, best first: all of the top N, or the changed ones of a delta."""
+
+    bids: list[Level]
+    asks: list[Level]
+    update_id: int | None = None
+    snapshot: bool = True
+
+
+class CandleRules(Struct, kw_only=True, frozen=True):
+    """The settings that decide the candles of a session; recorded in its ``start``."""
+
+    intervals: tuple[str, ...]
+    grace_ms: Count
+    horizon_ms: Count
+
+
+class Control(Event, kw_only=True):
+    """An event about the session itself, written into every partition of its input topics."""
+
+    source_time: Count
+    """T: all that is known up to here has been written before this event. 0: not known."""
+    counts: Count = 0
+    """Ticks of this session written to this partition so far."""
+    reason: str | None = None
+
+
+class Start(Control, tag="start", kw_only=True):
+    """The recording begins at ``source_time``; whatever was known of the session is void."""
+
+    rules: CandleRules
+    origin: str = ""
+    """Which feed made it: ``simulated``, ``recorded``..."""
+
+
+class Clock(Control, tag="clock", kw_only=True):
+    """Nothing more is known up to ``source_time``."""
+
+
+class Gap(Control, tag="gap", kw_only=True):
+    """In ``[ts_from, ts_to)`` something of the instruments (empty: of all) may be missing."""
+
+    ts_from: Count
+    ts_to: Count
+    instruments: tuple[str, ...] = ()
+
+
+class Status(Control, tag="status", kw_only=True):
+    """Something to know that changes no data: a reconnect, a resync."""
+
+    instruments: tuple[str, ...] = ()
+
+
+class End(Control, tag="end", kw_only=True):
+    """The recording is over."""
+
+    state: Literal["completed", "failed"] = "completed"
+
+
+class Candle(Event, tag="candle", kw_only=True):
+    """A closed candle of ``[ts_open, ts_close)`` or a revision of one.
+
+    ``seq`` is the control event that closed or revised it; sums are exact decimal strings.
+    """
+
+    instrument: Instrument
+    price_type: PriceType = "trade"
+    interval: str
+    ts_open: TimeNs
+    ts_close: TimeNs
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: str
+    quote_volume: str
+    vwap: float | None
+    trades_count: Count
+    buy_volume: str
+    buy_quote_volume: str
+    is_closed: bool = True
+    revision: Count = 0
+    flags: tuple[Flag, ...] = ()
+
+
+class SessionRecord(Struct, kw_only=True):
+    """The catalogue entry of a recording, on ``sessions`` under its id; the last one counts."""
+
+    session: Session
+    epoch: Count
+    state: Literal["active", "completed", "failed", "deleted"]
+    origin: str
+    owner: str
+    """Who records it; a successor of the same name takes it over at once, others after silence."""
+    started_ns: Count
+    heartbeat_ns: Count
+    heartbeat_timeout_ms: Count
+    topics: tuple[str, ...]
+    instruments: tuple[str, ...]
+    rules: CandleRules
+    source_time: Count = 0
+    counts: dict[str, int] = {}
+    gaps: Count = 0
+    reason: str | None = None
+
+
+InputEvent = Trade | Quote | Book | Start | Clock | Gap | Status | End
+CandleEvent = Candle | Start | Clock | Gap | Status | End

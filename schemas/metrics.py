@@ -1,0 +1,58 @@
+"""Every metric of the system: one catalogue, the same four counters at every stage."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECEIVED = Counter(
+    "tickerplant_received", "Events taken in.", ["stage", "topic"]
+)  # feed events have the topic they go to
+SENT = Counter("tickerplant_sent", "Events or rows handed on and acknowledged.", ["stage", "topic"])
+DROPPED = Counter(
+    "tickerplant_dropped", "Events not handed on, by reason.", ["stage", "topic", "reason"]
+)
+ERRORS = Counter("tickerplant_errors", "Faults that were survived.", ["stage", "kind"])
+LAG = Gauge(
+    "tickerplant_lag_records", "Records not yet processed.", ["stage", "topic", "partition"]
+)
+
+FEED_GAPS = Counter("tickerplant_feed_gaps", "Gaps published.", ["origin"])
+FEED_BLOCKED = Counter("tickerplant_feed_blocked_seconds", "Time a feed waited for Kafka.")
+FEED_LAST_TICK = Gauge("tickerplant_feed_last_tick_timestamp_seconds", "ts_recv of the last tick.")
+BOOK_RESYNCS = Counter("tickerplant_book_resyncs", "Broken book chains.", ["origin"])
+
+CANDLES_CLOSED = Counter("tickerplant_candles_closed", "Candles closed.", ["interval"])
+CANDLES_REVISED = Counter("tickerplant_candles_revised", "Revisions emitted.", ["interval"])
+STATE_SAVE = Histogram(
+    "tickerplant_state_save_seconds",
+    "Outputs awaited, state and position written in one transaction.",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
+)
+STATE_OPEN = Histogram(
+    "tickerplant_state_open_seconds",
+    "State of a partition read back.",
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
+)
+STORE_FLUSH = Histogram(
+    "tickerplant_store_flush_seconds",
+    "A frame written and acknowledged.",
+    ["table"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15),
+)
+
+CATALOGUE = (
+    RECEIVED,
+    SENT,
+    DROPPED,
+    ERRORS,
+    LAG,
+    FEED_GAPS,
+    FEED_BLOCKED,
+    FEED_LAST_TICK,
+    BOOK_RESYNCS,
+    CANDLES_CLOSED,
+    CANDLES_REVISED,
+    STATE_SAVE,
+    STATE_OPEN,
+    STORE_FLUSH,
+)

@@ -1,0 +1,30 @@
+"""The tables of the store: names and columns that writers, readers and checks agree on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BOOK_LEVELS: Final = 3
+"""Flat levels a side in ``tick_orderbook``."""
+
+TICK_PRICES: Final = "tick_prices"
+TICK_ORDERBOOK: Final = "tick_orderbook"
+AGGREGATED_OHLCV: Final = "aggregated_ohlcv"
+SCHEMA_MIGRATIONS: Final = "schema_migrations"
+
+TIMES: Final = {
+    TICK_PRICES: "ts_event",
+    TICK_ORDERBOOK: "ts_event",
+    AGGREGATED_OHLCV: "ts_open",
+}
+"""The designated timestamp of each table, nanoseconds."""
+
+
+def book_columns() -> list[str]:
+    """Return the level columns of ``tick_orderbook``: bid_price_1, bid_qty_1 ... ask_qty_3."""
+    return [
+        f"{side}_{what}_{level}"
+        for side in ("bid", "ask")
+        for level in range(1, BOOK_LEVELS + 1)
+        for what in ("price", "qty")
+    ]

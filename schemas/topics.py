@@ -1,0 +1,69 @@
+"""The topics of a namespace: what is on them, and how Kafka keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.errors import UnknownNameError
+
+MS_PER_DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A kind of topic; its full name is ``<namespace>.<name>``."""
+
+    name: str
+    stage: Literal["producers", "streams", "consumers", "all"]
+    content: str
+    policy: Literal["delete", "compact"] = "delete"
+    partitioned: bool = True
+    """By instrument, with the partition count of all input topics; otherwise one partition."""
+
+    def full_name(self, namespace: str) -> str:
+        return f"{namespace}.{self.name}"
+
+    def config(self, retention_days: int) -> dict[str, str]:
+        """Return the topic's configuration for Kafka."""
+        if self.policy == "compact":
+            return {"cleanup.policy": "compact", "segment.bytes": str(32 * 1024 * 1024)}
+        return {"cleanup.policy": "delete", "retention.ms": str(retention_days * MS_PER_DAY)}
+
+
+TRADES = Topic("trades", "producers", "trades; control events in-band")
+BOOKS = Topic("books", "producers", "order books, top N; control events in-band")
+QUOTES = Topic("quotes", "producers", "best bids and asks; control events in-band")
+CANDLES = Topic("candles", "streams", "closed candles and revisions; control events forwarded")
+LATE = Topic("late", "streams", "ticks that came after the revision horizon")
+STATE_TRADES = Topic("state.trades", "streams", "state of the candle engine", policy="compact")
+SESSIONS = Topic(
+    "sessions", "producers", "catalogue of recordings", policy="compact", partitioned=False
+)
+DEAD_LETTERS = Topic(
+    "dead-letters", "all", "records that broke the contract, as received", partitioned=False
+)
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        TRADES,
+        BOOKS,
+        QUOTES,
+        CANDLES,
+        LATE,
+        STATE_TRADES,
+        SESSIONS,
+        DEAD_LETTERS,
+    )
+}
+INPUTS = (TRADES, BOOKS, QUOTES)
+"""Every session writes its control events into each partition of these."""
+
+
+def topic_of(name: str, namespace: str) -> Topic:
+    """Find a topic by its short or full name, or raise ``UnknownNameError`` with the known ones."""
+    try:
+        return TOPICS[name.removeprefix(f"{namespace}.")]
+    except KeyError:
+        raise UnknownNameError.of("topic", name, TOPICS) from None
