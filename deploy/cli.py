@@ -1,0 +1,46 @@
+"""The command ``tickerplant``: nouns then verbs, data to stdout and everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.commands import config, stack, worker
+from schemas.errors import TickerplantError
+
+app = typer.Typer(
+    name="tickerplant",
+    help="Market data through Kafka and Faust into QuestDB: exact candles, honest gaps.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for commands in (stack, config, worker):
+    commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; an error of the world is three short lines and an exit code."""
+    try:
+        app()
+    except TickerplantError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(141)  # as a program does that the closed pipe of `| head` ends
+
+
+def complain(error: TickerplantError) -> None:
+    """Print what failed, its detail and what mends it to stderr."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {escape(error.what)}")
+    for label, text in (("detail", error.detail), ("help", error.hint)):
+        if text:
+            console.print(f"  [bold]{label}:[/] {escape(text)}")
+
+
+if __name__ == "__main__":
+    main()

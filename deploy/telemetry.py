@@ -1,0 +1,51 @@
+"""Serve ``/metrics`` and ``/ready`` of one process on loopback."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from schemas.errors import PortTakenError
+from schemas.health import Health
+
+
+def serve_telemetry(port: int, health: Health, setting: str) -> ThreadingHTTPServer:
+    """Start serving in a thread of its own, so that a busy event loop still answers.
+
+    ``setting`` names the port in the error: raises ``PortTakenError``.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+            if self.path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
+            elif self.path == "/ready":
+                status = 200 if health.ready else 503
+                self._answer(status, "application/json", orjson.dumps(health.faults))
+            else:
+                self._answer(404, "text/plain", b"here are /metrics and /ready\n")
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as inherited
+            """Stay quiet: probes come every second."""
+
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise PortTakenError(
+            "port for metrics is taken",
+            f"{port}: {error.strerror}",
+            f"set {setting}, or TICKERPLANT_PORTS=auto for a local stack",
+        ) from error
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
+    return server

@@ -1,0 +1,80 @@
+"""The process of one worker: logging, signals, telemetry, and the stage's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from deploy.telemetry import serve_telemetry
+from schemas.errors import TickerplantError
+from schemas.health import Health
+from schemas.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+StageLoop = Callable[[Settings, Health, asyncio.Event], Awaitable[None]]
+
+
+def run_worker(stage: str) -> None:
+    """Run the stage until SIGTERM or SIGINT; exit with the error's code if it fails."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    for noisy in ("aiokafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        settings = load_settings()
+        uvloop.run(_run(stage, settings))
+    except TickerplantError as error:
+        log.error("worker failed stage=%s error=%s: %s", stage, type(error).__name__, error)  # noqa: TRY400 - the message says it all
+        sys.exit(error.exit_code)
+
+
+async def _run(stage: str, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    health = Health("worker")
+    section = getattr(settings, stage)
+    server = serve_telemetry(section.metrics_port, health, f"{stage}.metrics_port")
+    health.good("worker")
+    log.info("worker started stage=%s metrics_port=%d", stage, section.metrics_port)
+    try:
+        await STAGES[stage](settings, health, stop)
+    finally:
+        server.shutdown()
+    log.info("worker stopped stage=%s", stage)
+
+
+async def _produce(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    from producers.feeds.simulated import SimulatedFeed
+    from producers.produce import produce
+
+    await produce(SimulatedFeed(settings.simulated), settings, health, stop)
+
+
+async def _stream(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    from streams.app import stream
+
+    await stream(settings, health, stop)
+
+
+async def _consume(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    from consumers.consume import consume
+    from producers.publisher import Publisher
+
+    async with Publisher(settings, health) as letters:
+        await consume(settings, letters, health, stop)
+
+
+STAGES: dict[str, StageLoop] = {"produce": _produce, "stream": _stream, "consume": _consume}
+
+if __name__ == "__main__":
+    run_worker(sys.argv[1])
