@@ -19,7 +19,7 @@ def serve_telemetry(port: int, health: Health, setting: str) -> ThreadingHTTPSer
     """
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
             elif self.path == "/ready":
