@@ -28,7 +28,12 @@ class Topic:
         """Return the topic's configuration for Kafka."""
         if self.policy == "compact":
             return {"cleanup.policy": "compact", "segment.bytes": str(32 * 1024 * 1024)}
-        return {"cleanup.policy": "delete", "retention.ms": str(retention_days * MS_PER_DAY)}
+        # Retention counts from arrival: a recording of last year must not expire as it comes in.
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(retention_days * MS_PER_DAY),
+            "message.timestamp.type": "LogAppendTime",
+        }
 
 
 TRADES = Topic("trades", "producers", "trades; control events in-band")
