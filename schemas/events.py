@@ -59,6 +59,12 @@ class Trade(Tick, tag="trade", kw_only=True):
     trade_id: str | None = None
 
 
+class Late(Trade, tag="late", kw_only=True):
+    """A trade that came after the horizon, with the ``ts_open`` of each candle that it missed."""
+
+    missed: dict[str, int]
+
+
 class Quote(Tick, tag="quote", kw_only=True):
     """The best bid and ask; an empty side is null."""
 

@@ -27,6 +27,13 @@ def length_ns(interval: str) -> int:
         raise UnknownNameError.of("interval", interval, LENGTHS_NS) from None
 
 
+def bounds_ns(interval: str, ts: int) -> tuple[int, int]:
+    """Return ``(ts_open, ts_close)`` of the candle that a time falls into."""
+    length = LENGTHS_NS[interval]
+    ts_open = ts - ts % length
+    return ts_open, ts_open + length
+
+
 def check_intervals(intervals: Iterable[str]) -> tuple[str, ...]:
     """Return the intervals shortest first, or raise if one is unknown, doubled or none is given."""
     given = tuple(intervals)

@@ -20,20 +20,23 @@ class Topic:
     policy: Literal["delete", "compact"] = "delete"
     partitioned: bool = True
     """By instrument, with the partition count of all input topics; otherwise one partition."""
+    message_bytes_max: int | None = None
+    """Largest batch of records; None leaves it to Kafka (1 MiB)."""
 
     def full_name(self, namespace: str) -> str:
         return f"{namespace}.{self.name}"
 
     def config(self, retention_days: int) -> dict[str, str]:
         """Return the topic's configuration for Kafka."""
+        size = {"max.message.bytes": str(self.message_bytes_max)} if self.message_bytes_max else {}
         if self.policy == "compact":
-            return {"cleanup.policy": "compact", "segment.bytes": str(32 * 1024 * 1024)}
+            return {"cleanup.policy": "compact", "segment.bytes": str(32 * 1024 * 1024)} | size
         # Retention counts from arrival: a recording of last year must not expire as it comes in.
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(retention_days * MS_PER_DAY),
             "message.timestamp.type": "LogAppendTime",
-        }
+        } | size
 
 
 TRADES = Topic("trades", "producers", "trades; control events in-band")
@@ -46,7 +49,11 @@ SESSIONS = Topic(
     "sessions", "producers", "catalogue of recordings", policy="compact", partitioned=False
 )
 DEAD_LETTERS = Topic(
-    "dead-letters", "all", "records that broke the contract, as received", partitioned=False
+    "dead-letters",
+    "all",
+    "records that broke the contract, as received",
+    partitioned=False,
+    message_bytes_max=2 * 1024 * 1024,  # the largest record there is, and its headers
 )
 
 TOPICS: dict[str, Topic] = {

@@ -1,0 +1,192 @@
+"""The stream processor: a Faust app that turns trades into candles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from schemas import metrics, topics
+from schemas.errors import TickerplantError, UnavailableError
+from schemas.health import Health
+from schemas.settings import Settings
+from streams.candles.engine import Outputs
+from streams.kafka import OutputLog
+from streams.partition import Partition
+from streams.transport import batch_transport
+
+log = logging.getLogger(__name__)
+QUEUE_MAX = 100_000
+"""Faust's own limit is never reached: ours holds the fetcher back earlier."""
+FATAL_EXIT_CODE = 5
+
+
+async def stream(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    """Run the processor until ``stop``; any fault that could touch state ends the process."""
+    health.bad("kafka", "connecting")
+    worker = Worker(settings, health)
+    await worker.start()
+    health.good("kafka")
+    await stop.wait()
+    await worker.stop()
+
+
+class Worker:
+    """The partitions that this process holds, and the Faust app that feeds them."""
+
+    def __init__(self, settings: Settings, health: Health) -> None:
+        self._settings = settings
+        self._health = health
+        self._input = topics.TRADES.full_name(settings.namespace)
+        self._outputs = OutputLog(settings)
+        self._partitions: dict[int, Partition] = {}
+        self._lock = asyncio.Lock()
+        """Held while a batch is folded and handed over, and while partitions come and go."""
+        self._queue: asyncio.Queue[Any] | None = None
+        self._saver: asyncio.Task[None] | None = None
+        self._app = self._build_app()
+
+    async def start(self) -> None:
+        try:
+            await self._outputs.start()
+            await self._app.start()
+        except (OSError, RuntimeError) as error:
+            raise UnavailableError(
+                "Kafka does not answer",
+                f"{self._settings.kafka.servers}: {error!r}",
+                "start it, or set kafka.bootstrap",
+            ) from error
+        self._saver = asyncio.create_task(self._save_regularly())
+
+    async def stop(self) -> None:
+        """Save what is folded, leave the group, close."""
+        if self._saver:
+            self._saver.cancel()
+        await self._save()
+        await self._app.stop()
+        await self._close_partitions()
+        await self._outputs.stop()
+
+    def _build_app(self) -> Any:
+        settings, config = self._settings, self._settings.stream
+        app = faust.App(
+            f"{config.app_id}.{settings.namespace}",
+            broker=[f"kafka://{server}" for server in settings.kafka.servers.split(",")],
+            topic_partitions=settings.kafka.partitions,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            autodiscover=False,
+            web_enabled=False,
+            store="memory://",
+            datadir=str(settings.home / "stream" / settings.namespace / str(os.getpid())),
+            consumer_auto_offset_reset="earliest",
+            broker_commit_interval=config.save_interval_ms / 1000,
+            broker_session_timeout=10.0,
+            broker_heartbeat_interval=2.0,
+            stream_buffer_maxsize=QUEUE_MAX,
+        )
+        app._transport = batch_transport(  # noqa: SLF001 - there is no public setter
+            app,
+            settings.kafka.servers,
+            saved_position=self._saved_position,
+            backlog=self._backlog,
+            backlog_max=config.buffered_batches_max,
+        )
+        source = app.topic(
+            self._input,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=settings.kafka.partitions,
+        )
+        app.agent(source, concurrency=1)(self._consume)
+        app.on_partitions_revoked.connect(self._revoked, weak=False)  # type: ignore[arg-type]
+        return app
+
+    async def _consume(self, batches: Any) -> None:
+        self._queue = batches.channel.queue
+        async for records in batches:
+            try:
+                await self._process(records)
+            except BaseException as error:  # noqa: BLE001 - Faust would acknowledge and go on
+                self._end_process(error)
+
+    async def _process(self, records: Any) -> None:
+        number = records[0].partition
+        async with self._lock:
+            partition = self._partitions.get(number)
+            if partition is None:
+                partition = Partition(self._settings, number, self._outputs)
+                await partition.open()
+                self._partitions[number] = partition
+            out = partition.fold(records)
+            await partition.send(out)
+        self._count(number, records, out)
+
+    async def _save_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.stream.save_interval_ms / 1000)
+            await self._save()
+
+    async def _save(self) -> None:
+        async with self._lock:
+            captured = [(p, p.capture()) for p in self._partitions.values()]
+        results = await asyncio.gather(
+            *(partition.save(capture) for partition, capture in captured if capture),
+            return_exceptions=True,
+        )
+        for (partition, _), error in zip([c for c in captured if c[1]], results, strict=True):
+            held = self._partitions.get(partition.number) is partition
+            if isinstance(error, BaseException) and held:
+                self._end_process(error)
+
+    async def _revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
+        async with self._lock:
+            log.info("partitions revoked count=%d", len(revoked))
+            await self._close_partitions()
+
+    async def _close_partitions(self) -> None:
+        given_up = list(self._partitions.values())
+        self._partitions.clear()
+        await asyncio.gather(*(partition.close() for partition in given_up))
+
+    def _backlog(self) -> int:
+        return self._queue.qsize() if self._queue else 0
+
+    def _saved_position(self, number: int) -> int | None:
+        partition = self._partitions.get(number)
+        return partition.saved if partition else None
+
+    def _end_process(self, error: BaseException) -> None:
+        """End at once: the state in memory may be torn, the saved one is not."""
+        code = error.exit_code if isinstance(error, TickerplantError) else FATAL_EXIT_CODE
+        log.error("stream ends, a restart goes on error=%s: %s", type(error).__name__, error)
+        logging.shutdown()
+        os._exit(code)
+
+    def _count(self, number: int, records: Any, out: Outputs) -> None:
+        topic = topics.TRADES.name
+        metrics.RECEIVED.labels("stream", topic).inc(len(records))
+        metrics.SENT.labels("stream", topics.CANDLES.name).inc(len(out.candles))
+        metrics.DROPPED.labels("stream", topic, "dead letter").inc(len(out.dead))
+        for letter in out.dead:
+            log.warning("dead letter %s", letter)
+        for (what, detail), count in out.tally.items():
+            if what == "closed":
+                metrics.CANDLES_CLOSED.labels(detail).inc(count)
+            elif what == "revised":
+                metrics.CANDLES_REVISED.labels(detail).inc(count)
+            elif what == "missing" and count:
+                metrics.ERRORS.labels("stream", "missing").inc(count)
+                log.error("ticks are missing topic=%s partition=%d count=%d", topic, number, count)
+            elif what == "dropped":
+                metrics.DROPPED.labels("stream", topic, detail).inc(count)
+        consumer = self._app.consumer
+        end = consumer.highwater(TP(self._input, number)) or 0
+        lag = max(0, end - records[-1].offset - 1)
+        metrics.LAG.labels("stream", topic, str(number)).set(lag)

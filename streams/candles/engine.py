@@ -1,0 +1,228 @@
+"""The candle engine of one input partition: events in, candles and control events out.
+
+No I/O and no clock: time is what the control events say. The same records give the same bytes,
+however they are cut into batches, whatever else is in the partition, wherever it was restarted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from schemas.codec import DECODE_ERRORS, encode, explain, input_decoder
+from schemas.dead_letters import DeadLetter
+from schemas.errors import DataError
+from schemas.events import (
+    NS_PER_S,
+    Clock,
+    Control,
+    End,
+    Gap,
+    InputEvent,
+    Late,
+    SessionRecord,
+    Start,
+    Trade,
+)
+from schemas.instruments import check_instrument
+from schemas.intervals import bounds_ns
+from schemas.order import Fate, Order
+from schemas.scaled import Scaler
+from streams.candles import session as sessions
+from streams.candles.ohlcv import empty
+from streams.candles.series import Series
+from streams.candles.session import Session
+
+
+class Record(Protocol):
+    """A record as Kafka clients give it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Outputs:
+    """What a batch gave, in order."""
+
+    __slots__ = ("candles", "dead", "late", "tally")
+
+    def __init__(self) -> None:
+        self.candles: list[tuple[bytes | None, bytes]] = []
+        """Keys and values: each control event after the candles that it closed."""
+        self.late: list[tuple[bytes, bytes]] = []
+        self.dead: list[DeadLetter] = []
+        self.tally: Counter[tuple[str, str]] = Counter()
+        """For metrics: ("closed" | "revised", interval), ("dropped", reason), ("missing", "")."""
+
+
+class Engine:
+    """Folds the records of one partition into the candles of every session in it."""
+
+    def __init__(self, ended_sessions_max: int = 1000) -> None:
+        self.sessions: dict[str, Session] = {}
+        """All sessions known here, those that ended included (they keep their order only)."""
+        self.forgotten: list[tuple[str, Iterable[tuple[str, str, int]], Iterable[str]]] = []
+        """Names, closed candles and instruments whose saved state is void since the last save."""
+        self._ended_max = ended_sessions_max
+        self._scaled = Scaler()
+
+    def fold(self, records: Sequence[Record]) -> Outputs:
+        """Fold a batch in order. Never raises for what a record holds."""
+        out = Outputs()
+        decode, find, scaled = input_decoder.decode, self.sessions.get, self._scaled
+        for record in records:
+            try:
+                event = decode(record.value)  # type: ignore[arg-type]
+            except DECODE_ERRORS as error:
+                self._refuse(out, record, explain(record.value, error))
+                continue
+            session = find(event.session)
+            if type(event) is not Trade:
+                self._other(out, record, session, event)
+                continue
+            if session is None:
+                self._refuse(out, record, DataError("tick of a session without start"))
+                continue
+            order = session.order
+            if event.epoch == order.epoch and event.seq > order.seq and not order.ended:
+                order.seq = event.seq
+            elif not self._taken(out, record, session, event):
+                continue
+            try:
+                price, size = scaled[event.price], scaled[event.size]
+                series = session.series.get(event.instrument) or _new_series(session, event)
+            except DataError as error:
+                session.ledger.refused += 1
+                self._refuse(out, record, error)
+                continue
+            ts = event.ts_event
+            if ts < session.late_before:
+                _too_late(out, session, event)
+                continue
+            trades = series.pending.get(ts // NS_PER_S)
+            if trades is None:
+                trades = series.pending[ts // NS_PER_S] = empty(ts, price)
+                session.unsettled.add(series)
+            trades.add(ts, price, size, event.side == "buy")
+        return out
+
+    def lose(self, catalogue: Iterable[SessionRecord]) -> None:
+        """Go on after records that left the log unread: a gap in every session that is alive.
+
+        A session whose start was among them goes on with the rules that the catalogue holds.
+        """
+        for entry in catalogue:
+            if entry.state == "active" and entry.session not in self.sessions:
+                order = Order(entry.epoch)
+                began = entry.source_time
+                self.sessions[entry.session] = Session(entry.session, order, entry.rules, began)
+        for session in self.sessions.values():
+            if session.hole_from is None and not session.order.ended:
+                session.hole_from = session.time
+
+    def _other(
+        self, out: Outputs, record: Record, session: Session | None, event: InputEvent
+    ) -> None:
+        """Take a control event, or refuse data that does not belong here."""
+        if not isinstance(event, Control):
+            self._refuse(out, record, DataError(f"not a trade but of type {_tag(event)}"))
+            return
+        if session is None:
+            if not isinstance(event, Start | End):
+                self._refuse(out, record, DataError("control event of a session without start"))
+                return
+            session = self._open(event, Order())
+        if not self._taken(out, record, session, event):
+            return
+        if isinstance(event, Clock | End):
+            out.tally["missing", ""] += session.missing(event.counts)
+        self._apply(out, session, event)
+        out.candles.append((record.key, record.value or b""))
+
+    def _apply(self, out: Outputs, session: Session, event: Control) -> None:
+        if isinstance(event, Start):
+            self._forget(session)
+            self._open(event, session.order)
+        elif isinstance(event, Clock):
+            _emit(out, session, event, session.advance)
+        elif isinstance(event, Gap):
+            session.add_gap(sessions.Gap(event.ts_from, event.ts_to, event.instruments))
+        elif isinstance(event, End):
+            _emit(out, session, event, session.finish)
+            self._forget(session)
+            session.order.ended = True
+            rules, time = session.rules, session.time
+            self.sessions[session.name] = Session(session.name, session.order, rules, time)
+            self._bound_ended()
+
+    def _open(self, event: Start | End, order: Order) -> Session:
+        rules = event.rules if isinstance(event, Start) else sessions.NO_RULES
+        session = Session(event.session, order, rules, began=event.source_time)
+        self.sessions[event.session] = session
+        return session
+
+    def _forget(self, session: Session) -> None:
+        closed = {
+            (series.instrument, candle.interval, candle.ts_open)
+            for series in session.series.values()
+            for candle in series.candles.values()
+            if candle.closed
+        }
+        closed |= session.unsaved_closed.keys()
+        self.forgotten.append((session.name, closed, list(session.series)))
+
+    def _bound_ended(self) -> None:
+        ended = [name for name, session in self.sessions.items() if session.order.ended]
+        for name in ended[: max(0, len(ended) - self._ended_max)]:
+            del self.sessions[name]
+            self.forgotten.append((name, (), ()))
+
+    def _taken(self, out: Outputs, record: Record, session: Session, event: InputEvent) -> bool:
+        fate = session.order.judge(event, event.epoch, event.seq)
+        if fate is Fate.ENDED:
+            self._refuse(out, record, DataError("event after the end of its session"))
+        elif fate is not Fate.TAKEN:
+            out.tally["dropped", str(fate)] += 1
+        return fate is Fate.TAKEN
+
+    def _refuse(self, out: Outputs, record: Record, error: DataError | None) -> None:
+        if error is None:
+            out.tally["dropped", "unknown type"] += 1
+            return
+        place = record.topic, record.partition, record.offset
+        letter = DeadLetter(record.value or b"", *place, str(error), "streams", record.key)
+        out.dead.append(letter)
+
+
+def _emit(
+    out: Outputs,
+    session: Session,
+    event: Control,
+    step: Callable[[int], list[sessions.Emitted]],
+) -> None:
+    for emitted in step(event.source_time):
+        candle = session.event(emitted, event.seq)
+        out.candles.append((candle.instrument.encode(), encode(candle)))
+        out.tally["revised" if candle.revision else "closed", candle.interval] += 1
+
+
+def _new_series(session: Session, event: Trade) -> Series:
+    series = session.series[event.instrument] = Series(check_instrument(event.instrument))
+    return series
+
+
+def _too_late(out: Outputs, session: Session, event: Trade) -> None:
+    session.ledger.late += 1
+    missed = {name: bounds_ns(name, event.ts_event)[0] for name in session.rules.intervals}
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    late = Late(**fields, missed=missed)
+    out.late.append((event.instrument.encode(), encode(late)))
+    out.tally["dropped", "late"] += 1
+
+
+def _tag(event: InputEvent) -> str:
+    return str(event.__struct_config__.tag)
