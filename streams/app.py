@@ -11,7 +11,7 @@ import faust
 from faust.types import TP
 
 from schemas import metrics, topics
-from schemas.errors import TickerplantError, UnavailableError
+from schemas.errors import TickerplantError
 from schemas.health import Health
 from schemas.settings import Settings
 from streams.candles.engine import Outputs
@@ -44,6 +44,8 @@ class Worker:
         self._input = topics.TRADES.full_name(settings.namespace)
         self._outputs = OutputLog(settings)
         self._partitions: dict[int, Partition] = {}
+        self._workdir = settings.home / "stream"
+        """Faust wants one; without tables it keeps nothing there."""
         self._lock = asyncio.Lock()
         """Held while a batch is folded and handed over, and while partitions come and go."""
         self._queue: asyncio.Queue[Any] | None = None
@@ -51,15 +53,9 @@ class Worker:
         self._app = self._build_app()
 
     async def start(self) -> None:
-        try:
-            await self._outputs.start()
-            await self._app.start()
-        except (OSError, RuntimeError) as error:
-            raise UnavailableError(
-                "Kafka does not answer",
-                f"{self._settings.kafka.servers}: {error!r}",
-                "start it, or set kafka.bootstrap",
-            ) from error
+        await self._outputs.start()
+        self._workdir.mkdir(parents=True, exist_ok=True)
+        await self._app.start()
         self._saver = asyncio.create_task(self._save_regularly())
 
     async def stop(self) -> None:
@@ -82,7 +78,7 @@ class Worker:
             autodiscover=False,
             web_enabled=False,
             store="memory://",
-            datadir=str(settings.home / "stream" / settings.namespace / str(os.getpid())),
+            datadir=str(self._workdir),
             consumer_auto_offset_reset="earliest",
             broker_commit_interval=config.save_interval_ms / 1000,
             broker_session_timeout=10.0,
@@ -174,8 +170,8 @@ class Worker:
         metrics.RECEIVED.labels("stream", topic).inc(len(records))
         metrics.SENT.labels("stream", topics.CANDLES.name).inc(len(out.candles))
         metrics.DROPPED.labels("stream", topic, "dead letter").inc(len(out.dead))
-        for letter in out.dead:
-            log.warning("dead letter %s", letter)
+        if out.dead:
+            log.warning("dead letters count=%d first=%r", len(out.dead), str(out.dead[0]))
         for (what, detail), count in out.tally.items():
             if what == "closed":
                 metrics.CANDLES_CLOSED.labels(detail).inc(count)

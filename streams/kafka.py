@@ -24,15 +24,23 @@ class OutputLog:
     """Sends what a batch gave. Idempotent, so that a retry neither doubles nor reorders."""
 
     def __init__(self, settings: Settings) -> None:
+        self._servers = settings.kafka.servers
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka.servers,
+            bootstrap_servers=self._servers,
             enable_idempotence=True,
             compression_type="lz4",
             max_batch_size=BATCH_BYTES_MAX,
         )
 
     async def start(self) -> None:
-        await self._producer.start()
+        """Connect, or raise ``UnavailableError``."""
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            await self._producer.stop()
+            what = f"{self._servers}: {error!r}"
+            hint = "start it with: tickerplant up, or set kafka.bootstrap"
+            raise UnavailableError("Kafka does not answer", what, hint) from error
 
     async def stop(self) -> None:
         await self._producer.stop()
