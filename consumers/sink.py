@@ -19,6 +19,11 @@ class Sink(Protocol):
         """Write ticks or candles in the order given; return the number of rows.
 
         Called in a thread, never twice at once. Raises ``UnavailableError`` (the batch is kept and
-        written again later) or ``RejectedError`` (the batch is bisected, the poison dead-lettered).
+        written again later), or ``DataError`` or ``RejectedError`` (nothing is written; the poison
+        is found by ``check`` or by bisecting, and becomes a dead letter).
         """
+        ...
+
+    def check(self, event: Event) -> None:
+        """Raise ``DataError`` if the event must not be kept; nothing is written."""
         ...

@@ -1,0 +1,152 @@
+"""The store stage: read a batch, write it, wait for the acknowledgement, then commit.
+
+At least once: what was written and not committed is written again, which changes no row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from consumers.intake import Taken, take
+from consumers.keeper import STAGE, Keeper
+from consumers.log import Batch, Log, Partition
+from consumers.places import Places
+from consumers.sink import Sink
+from consumers.store.books import BookSink
+from consumers.store.candles import CandleSink
+from consumers.store.client import IngestClient
+from consumers.store.trades import TradeSink
+from consumers.store.watch import table_fault
+from schemas.codec import candle_decoder, input_decoder
+from schemas.dead_letters import DeadLetterSink
+from schemas.errors import UnavailableError
+from schemas.events import Book, Candle, Event, Trade
+from schemas.health import Health
+from schemas.metrics import DROPPED, ERRORS, LAG, RECEIVED, SENT
+from schemas.settings import Settings
+from schemas.topics import BOOKS, CANDLES, TRADES, Topic
+
+WATCH_INTERVAL_S = 1.0
+KINDS: dict[Topic, type[Event]] = {TRADES: Trade, BOOKS: Book, CANDLES: Candle}
+
+
+async def consume(
+    settings: Settings, letters: DeadLetterSink, health: Health, stop: asyncio.Event
+) -> None:
+    """Keep trades, books and candles in QuestDB until ``stop`` is set."""
+    client = IngestClient(settings.questdb)
+    thread = ThreadPoolExecutor(1, "store")
+    worker = _Worker(settings, letters, health, client, thread)
+    tasks = [asyncio.create_task(worker.run()), asyncio.create_task(stop.wait())]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(thread.shutdown)  # a write under way ends by its own time limit
+        client.close()
+
+
+class _Worker:
+    """Cancelled anywhere it does no harm: nothing is committed before it is stored."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        letters: DeadLetterSink,
+        health: Health,
+        client: IngestClient,
+        thread: ThreadPoolExecutor,
+    ) -> None:
+        self._settings = settings
+        self._health = health
+        self._faults: dict[str, str | None] = {"tables": "starting"}
+        self._fault = partial(table_fault, settings.questdb)
+        self._keeper = Keeper(
+            letters,
+            thread,
+            settings.consume.retry_ms_max,
+            self._fault,
+            partial(self._report, "write"),
+        )
+        self._sinks: dict[Topic, Sink] = {
+            TRADES: TradeSink(client),
+            BOOKS: BookSink(client),
+            CANDLES: CandleSink(client),
+        }
+        self._topics = {topic.full_name(settings.namespace): topic for topic in KINDS}
+        self._tables_found = asyncio.Event()
+        self._places: dict[Partition, Places] = {}
+        health.bad("kafka", "starting")
+        health.bad("questdb", "starting")
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with Log(self._settings, self._topics) as kafka, asyncio.TaskGroup() as group:
+                    group.create_task(self._watch(kafka))
+                    group.create_task(self._pump(kafka))
+            except* UnavailableError as errors:
+                self._health.bad("kafka", str(errors.exceptions[0]))
+                ERRORS.labels(STAGE, "kafka").inc()
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    async def _watch(self, kafka: Log) -> None:
+        while True:
+            fault = await self._fault()
+            self._report("tables", fault)
+            if fault is None:
+                self._tables_found.set()
+            try:
+                lags = await kafka.lags()
+            except UnavailableError as error:
+                self._health.bad("kafka", str(error))
+            else:
+                self._health.good("kafka")
+                for (topic, partition), records in lags.items():
+                    LAG.labels(STAGE, self._topics[topic].name, str(partition)).set(records)
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    def _report(self, source: str, fault: str | None) -> None:
+        self._faults[source] = fault
+        worst = next(filter(None, self._faults.values()), None)
+        if worst is None:
+            self._health.good("questdb")
+        else:
+            self._health.bad("questdb", worst)
+
+    async def _pump(self, kafka: Log) -> None:
+        await self._tables_found.wait()  # QuestDB would make up a missing table of its own
+        while True:
+            batch = await kafka.read()
+            if batch.notes is not None:
+                self._places = {place: Places(note) for place, note in batch.notes.items()}
+            if batch.records:
+                await self._keep(batch)
+                await kafka.commit(
+                    {
+                        place: (records[-1].offset + 1, self._places[place].note())
+                        for place, records in batch.records.items()
+                    }
+                )
+
+    async def _keep(self, batch: Batch) -> None:
+        taken = {topic: Taken() for topic in KINDS}
+        for place, records in batch.records.items():
+            topic = self._topics[place[0]]
+            decoder = candle_decoder if topic is CANDLES else input_decoder
+            take(records, decoder, KINDS[topic], self._places[place], taken[topic])
+            RECEIVED.labels(STAGE, topic.name).inc(len(records))
+        for topic, part in taken.items():
+            await self._keeper.leave(part.refused)
+            rows, poison = await self._keeper.keep(self._sinks[topic], part.kept)
+            part.dropped["rejected"] += poison
+            SENT.labels(STAGE, topic.name).inc(rows)
+            for reason, events in part.dropped.items():
+                if events:
+                    DROPPED.labels(STAGE, topic.name, reason).inc(events)

@@ -1,0 +1,74 @@
+"""Columns of a frame from lists of values, without an object for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from schemas.errors import DataError
+from schemas.instruments import check_instrument
+from schemas.scaled import DIGITS_MAX, UNIT, scale
+
+Floats = npt.NDArray[np.float64]
+
+
+class _Codes(dict[str, int]):
+    def __missing__(self, name: str) -> int:
+        self[name] = code = len(self)
+        return code
+
+
+def symbols(names: Sequence[str]) -> pd.Categorical[str]:
+    """Return a column of few distinct names, which QuestDB keeps as SYMBOL."""
+    codes = _Codes()
+    column = np.fromiter(map(codes.__getitem__, names), np.int32, len(names))
+    return pd.Categorical.from_codes(column, categories=pd.Index(list(codes)))
+
+
+def instruments(names: Sequence[str]) -> pd.Categorical[str]:
+    """Return a column of instruments, or raise ``DataError``."""
+    column = symbols(names)
+    for name in column.categories:
+        check_instrument(name)
+    return column
+
+
+def texts(values: Sequence[str | None]) -> pd.arrays.ArrowExtensionArray:
+    """Return a column of texts, null where there is none."""
+    return pd.arrays.ArrowExtensionArray(pa.array(values, pa.string()))
+
+
+def identifiers(values: Sequence[int | None]) -> pd.arrays.ArrowExtensionArray:
+    """Return a column of 64-bit integers, null where there is none, or raise ``DataError``."""
+    try:
+        return pd.arrays.ArrowExtensionArray(pa.array(values, pa.int64()))
+    except OverflowError as error:
+        raise DataError("identifier does not fit 64 bits", str(error)) from error
+
+
+def integers(values: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return a column of 64-bit integers."""
+    return np.array(values, np.int64)
+
+
+def times(values: Sequence[int]) -> npt.NDArray[np.datetime64]:
+    """Return a column of times from integer nanoseconds."""
+    return np.array(values, np.int64).view("datetime64[ns]")
+
+
+def exact(values: Iterable[float]) -> Floats:
+    """Return a column of prices or sizes, or raise ``DataError`` for what ``scale`` refuses.
+
+    NaN stands for nothing. The same proof as in ``scale`` clears nearly all of them at once.
+    """
+    column = np.array(values, np.float64)
+    with np.errstate(over="ignore"):
+        scaled = np.rint(column * UNIT)
+    proven = (np.abs(scaled) < 10.0**DIGITS_MAX) & (scaled / UNIT == column)
+    for number in np.unique(column[~(proven | np.isnan(column))]).tolist():
+        scale(number)
+    return column

@@ -1,0 +1,112 @@
+"""Numbered SQL migrations, each applied once and remembered in ``schema_migrations``.
+
+A migration that was killed half way runs again from its beginning, so each statement says
+``IF NOT EXISTS``. One that has been applied must not change: write the next number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from consumers.store.sql import Database, database
+from schemas.errors import StackError
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+FOLDER = files("consumers.store") / "migrations"
+
+# Not WAL: a row must be seen by the next statement.
+TRACKING = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version LONG, name VARCHAR, checksum VARCHAR, applied TIMESTAMP_NS, duration_ms LONG
+) TIMESTAMP(applied) PARTITION BY YEAR BYPASS WAL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file ``NNNN_name.sql``; statements end with ``;`` at the end of a line."""
+
+    version: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def statements(self) -> list[str]:
+        parts = (part.strip() for part in f"{self.text}\n".split(";\n"))
+        return [part for part in parts if part]
+
+
+def plan(settings: Settings, folder: Traversable = FOLDER) -> list[Migration]:
+    """Return the migrations that are not applied yet, in order; change nothing.
+
+    Raises ``StackError`` if one that is applied has been changed since.
+    """
+    with database(settings.questdb) as db:
+        return _pending(db, folder)
+
+
+def migrate(
+    settings: Settings, *, dry_run: bool = False, folder: Traversable = FOLDER
+) -> list[Migration]:
+    """Apply what is pending and return it; a ``dry_run`` only returns it."""
+    with database(settings.questdb) as db:
+        pending = _pending(db, folder)
+        if pending and not dry_run:
+            db.execute(TRACKING)
+            for migration in pending:
+                _apply(db, migration)
+    return pending
+
+
+def _pending(db: Database, folder: Traversable) -> list[Migration]:
+    applied = _applied(db)
+    migrations = sorted(
+        (_read(entry) for entry in folder.iterdir() if entry.name.endswith(".sql")),
+        key=lambda migration: migration.version,
+    )
+    for migration in migrations:
+        if applied.get(migration.version, migration.checksum) != migration.checksum:
+            raise StackError(
+                "migration was changed after it had been applied",
+                f"{migration.version:04d} {migration.name}",
+                "restore the file and write the change as a new migration",
+            )
+    return [migration for migration in migrations if migration.version not in applied]
+
+
+def _read(entry: Traversable) -> Migration:
+    version, _, name = entry.name.removesuffix(".sql").partition("_")
+    return Migration(int(version), name, entry.read_text())
+
+
+def _applied(db: Database) -> dict[int, str]:
+    if not db.rows("SELECT table_name FROM tables() WHERE table_name = 'schema_migrations'"):
+        return {}
+    rows = db.rows("SELECT version, checksum FROM schema_migrations")
+    return {row["version"]: row["checksum"] for row in rows}
+
+
+def _apply(db: Database, migration: Migration) -> None:
+    started = time.monotonic()
+    for statement in migration.statements:
+        db.execute(statement)
+    duration_ms = round((time.monotonic() - started) * 1000)
+    db.execute(
+        "INSERT INTO schema_migrations VALUES"
+        " (%(version)s, %(name)s, %(checksum)s, systimestamp_ns(), %(duration_ms)s)",
+        version=migration.version,
+        name=migration.name,
+        checksum=migration.checksum,
+        duration_ms=duration_ms,
+    )
+    log.info("migration applied version=%d name=%s", migration.version, migration.name)

@@ -1,0 +1,61 @@
+"""SQL over the PG wire: bound parameters only, and the errors of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from schemas.errors import RejectedError, UnavailableError
+from schemas.settings import QuestDb
+
+CONNECT_TIMEOUT_S = 5
+Row = dict[str, Any]
+
+
+class Database:
+    """One connection; every statement is a transaction of its own."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, **parameters: object) -> list[Row]:
+        """Run a query. PG drivers cut timestamps to microseconds: select ``ts::long``."""
+        return self._connection.execute(statement, parameters or None).fetchall()
+
+    def execute(self, statement: str, **parameters: object) -> None:
+        """Run a statement that returns no rows."""
+        self._connection.execute(statement, parameters or None)
+
+
+@contextmanager
+def database(settings: QuestDb) -> Iterator[Database]:
+    """Connect to QuestDB; raise ``UnavailableError`` or ``RejectedError`` for all that goes wrong.
+
+    Statements run one after another and are bounded by the server's own query timeout.
+    """
+    place = f"{settings.host}:{settings.pg_port}"
+    try:
+        with psycopg.connect(
+            host=settings.host,
+            port=settings.pg_port,
+            user=settings.user,
+            password=settings.password.get_secret_value(),
+            dbname="qdb",
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            tcp_user_timeout=CONNECT_TIMEOUT_S * 1000,
+            row_factory=dict_row,
+        ) as connection:
+            yield Database(connection)
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise UnavailableError(
+            "questdb does not answer",
+            f"{place}: {error}".strip(),
+            "start it with: tickerplant up, or set questdb.host and questdb.pg_port",
+        ) from error
+    except psycopg.Error as error:
+        raise RejectedError("questdb refuses a statement", f"{place}: {error}".strip()) from error

@@ -1,0 +1,50 @@
+"""Trades to ``tick_prices``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pandas as pd
+
+from consumers.store.client import IngestClient
+from consumers.store.columns import exact, instruments, integers, symbols, texts, times
+from schemas.events import Event, Trade
+from schemas.instruments import check_instrument
+from schemas.scaled import scale
+from schemas.tables import TICK_PRICES
+
+
+class TradeSink:
+    """Keeps trades, one row each; written again, a row stays the same."""
+
+    def __init__(self, client: IngestClient) -> None:
+        self._client = client
+
+    def write(self, events: Sequence[Event]) -> int:
+        self._client.write(TICK_PRICES, trade_frame(cast("Sequence[Trade]", events)))
+        return len(events)
+
+    def check(self, event: Event) -> None:
+        trade = cast("Trade", event)
+        check_instrument(trade.instrument)
+        for number in (trade.price, trade.size):
+            scale(number)
+
+
+def trade_frame(trades: Sequence[Trade]) -> pd.DataFrame:
+    """Lay trades out as rows of the table, or raise ``DataError`` for one that must not be kept."""
+    return pd.DataFrame(
+        {
+            "instrument": instruments([trade.instrument for trade in trades]),
+            "session": symbols([trade.session for trade in trades]),
+            "side": symbols([trade.side for trade in trades]),
+            "seq": integers([trade.seq for trade in trades]),
+            "ts_event": times([trade.ts_event for trade in trades]),
+            "ts_recv": times([trade.ts_recv for trade in trades]),
+            "price": exact([trade.price for trade in trades]),
+            "size": exact([trade.size for trade in trades]),
+            "trade_id": texts([trade.trade_id for trade in trades]),
+        },
+        copy=False,
+    )
