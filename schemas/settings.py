@@ -193,6 +193,16 @@ def child_environment(**extra: str) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that make another process load these very settings, secrets included."""
+    variables = {}
+    for name, value in _flatten(settings.model_dump()).items():
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        text = ",".join(plain) if isinstance(plain, tuple) else str(plain)
+        variables[PREFIX + name.upper().replace(".", "__")] = text
+    return variables
+
+
 def _layers(overrides: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     environment = _from_environment()
     first = _config_file(Path(environment.get("home", Settings().home)).expanduser())
