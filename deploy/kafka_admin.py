@@ -1,0 +1,191 @@
+"""Administration of Kafka: topics of a namespace. The one module of ``deploy`` with aiokafka."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.errors import SettingsError, TimedOutError, UnavailableError
+from schemas.settings import Settings
+from schemas.topics import TOPICS, Topic
+
+REQUEST_MS_MAX: Final = 15_000
+POLL_S: Final = 0.1
+
+# It logs each refused connection as an error; we raise what matters.
+logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What ``provision`` found or did for one topic."""
+
+    topic: str
+    partitions: int
+    config: dict[str, str]
+    state: Literal["created", "would create", "exists", "differs"]
+    differences: tuple[str, ...] = field(default=())
+
+
+@asynccontextmanager
+async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect for administration; raises ``UnavailableError`` for whatever Kafka refuses."""
+    client = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka.servers, request_timeout_ms=REQUEST_MS_MAX
+    )
+    try:
+        await client.start()
+        yield client
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise UnavailableError(
+            "Kafka does not answer",
+            f"{settings.kafka.servers}: {type(error).__name__}: {error}"[:300],
+            "see: tickerplant status; tickerplant logs kafka",
+        ) from error
+    finally:
+        await client.close()
+
+
+async def ping(settings: Settings) -> None:
+    """Return if Kafka has a broker that answers, otherwise raise ``UnavailableError``."""
+    async with admin(settings) as client:
+        cluster = await client.describe_cluster()
+    if not cluster["brokers"]:
+        raise UnavailableError("Kafka does not answer", "no broker has joined yet")
+
+
+async def wait_for_kafka(settings: Settings, seconds: float) -> None:
+    """Return when Kafka answers; raise ``TimedOutError`` when it has not for so long."""
+    why = ""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    return await ping(settings)
+                except UnavailableError as error:
+                    why = error.detail
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise TimedOutError(
+            "Kafka is not ready", f"waited {seconds:g} s: {why}", "see: tickerplant logs kafka"
+        ) from None
+
+
+async def provision(settings: Settings, *, dry_run: bool = False) -> list[Provisioned]:
+    """Create the topics of the namespace that do not exist and compare those that do.
+
+    Changes no topic that exists: one with other partitions or another configuration is reported
+    as ``differs``. Raises ``UnavailableError``.
+    """
+    async with admin(settings) as client:
+        existing = {topic["topic"]: topic for topic in await client.describe_topics()}
+        there = [name for name in _names(settings) if name in existing]
+        configs = await _configs(client, there)
+        missing = [topic for name, topic in _names(settings).items() if name not in existing]
+        created = [] if dry_run else await _create(client, settings, missing)
+    rows = []
+    for name, topic in _names(settings).items():
+        partitions = _partitions(topic, settings)
+        config = topic.config(settings.kafka.retention_days)
+        if name in existing:
+            found = len(existing[name]["partitions"])
+            differences = _differences(partitions, found, config, configs[name])
+            state: Any = "differs" if differences else "exists"
+            rows.append(Provisioned(name, partitions, config, state, differences))
+        else:
+            state = "created" if topic in created else "would create" if dry_run else "exists"
+            rows.append(Provisioned(name, partitions, config, state))
+    return rows
+
+
+def check(rows: list[Provisioned]) -> None:
+    """Raise ``SettingsError`` if a topic is there with another shape than the settings want."""
+    wrong = [f"{row.topic}: {'; '.join(row.differences)}" for row in rows if row.differences]
+    if wrong:
+        raise SettingsError(
+            "topics differ from the settings",
+            ", ".join(wrong),
+            "set kafka.partitions and kafka.retention_days as they are, alter the topics with "
+            "Kafka's own tools, or use another TICKERPLANT_NAMESPACE",
+        )
+
+
+async def remove(settings: Settings) -> list[str]:
+    """Delete the topics of the namespace and what is on them; return those that were there."""
+    async with admin(settings) as client:
+        existing = set(await client.list_topics())
+        names = [name for name in _names(settings) if name in existing]
+        if names:
+            _check(await client.delete_topics(names), "topic_error_codes")
+    return names
+
+
+def _names(settings: Settings) -> dict[str, Topic]:
+    return {topic.full_name(settings.namespace): topic for topic in TOPICS.values()}
+
+
+def _partitions(topic: Topic, settings: Settings) -> int:
+    return settings.kafka.partitions if topic.partitioned else 1
+
+
+async def _create(
+    client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]
+) -> list[Topic]:
+    """Return those that we created; another process may have been quicker with some."""
+    if not topics:
+        return []
+    response = await client.create_topics(
+        [
+            NewTopic(
+                topic.full_name(settings.namespace),
+                _partitions(topic, settings),
+                settings.kafka.replication,
+                topic_configs=topic.config(settings.kafka.retention_days),
+            )
+            for topic in topics
+        ]
+    )
+    ours = _check(response, "topic_errors", allowed=(TopicAlreadyExistsError,))
+    return [topic for topic in topics if topic.full_name(settings.namespace) in ours]
+
+
+def _check(response: Any, errors: str, allowed: tuple[type[KafkaError], ...] = ()) -> set[str]:
+    """Raise the first error of a response about topics; return the names without one."""
+    good = set()
+    for name, code, *message in getattr(response, errors):
+        kind = for_code(code)
+        if code and kind not in allowed:
+            raise kind(f"{name}: {message[0] if message else kind.description}")
+        if not code:
+            good.add(name)
+    return good
+
+
+async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found = {}
+    for response in await client.describe_configs(resources):
+        for _error, _message, _kind, name, entries in response.resources:
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
+
+
+def _differences(
+    partitions: int, found: int, config: dict[str, str], found_config: dict[str, str]
+) -> tuple[str, ...]:
+    wrong = [] if partitions == found else [f"partitions {found}, wanted {partitions}"]
+    for name, value in config.items():
+        if found_config.get(name) != value:
+            wrong.append(f"{name} {found_config.get(name)}, wanted {value}")
+    return tuple(wrong)

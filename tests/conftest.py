@@ -1,0 +1,67 @@
+"""Real servers for the tests: one Kafka and one QuestDB a run, a namespace of its own a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from schemas.settings import PREFIX, Settings, child_environment, load_settings
+
+CLI = (sys.executable, "-m", "deploy.cli")
+UP_S_MAX = 240
+
+
+def pytest_configure() -> None:
+    """Keep the caller's settings out; where the jars are cached is not one of the test."""
+    for name in list(os.environ):
+        if name.startswith(PREFIX) and name != f"{PREFIX}CACHE":
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Kafka and QuestDB, started and stopped by the product's own commands."""
+    home = tmp_path_factory.mktemp("stack")
+    environment = child_environment(TICKERPLANT_HOME=str(home), TICKERPLANT_PORTS="auto")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            (*CLI, *arguments),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=UP_S_MAX,
+            check=False,
+        )
+
+    try:
+        up = run("up", "--detach", "--workers", "none")
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield load_settings(home=str(home), ports="auto")
+    finally:
+        run("down")
+
+
+@pytest.fixture
+async def settings(servers: Settings, tmp_path: Path) -> AsyncIterator[Settings]:
+    """Settings of a namespace of its own on the running servers, topics included."""
+    from deploy import kafka_admin
+
+    unique = f"test-{uuid4().hex[:10]}"
+    settings = servers.model_copy(
+        update={
+            "namespace": unique,
+            "produce": servers.produce.model_copy(update={"owner": f"{unique}-produce"}),
+            "stream": servers.stream.model_copy(update={"app_id": f"{unique}-stream"}),
+            "consume": servers.consume.model_copy(update={"group": f"{unique}-store"}),
+        }
+    )
+    await kafka_admin.provision(settings)
+    yield settings
+    await kafka_admin.remove(settings)
