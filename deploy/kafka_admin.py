@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -21,19 +21,18 @@ REQUEST_MS_MAX: Final = 15_000
 POLL_S: Final = 0.1
 
 # It logs each refused connection as an error; we raise what matters.
-logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Provisioned:
     """What ``provision`` found or did for one topic."""
 
     topic: str
     partitions: int
     config: dict[str, str]
-    state: Literal["created", "would create", "exists", "differs"]
-    differences: tuple[str, ...] = field(default=())
+    state: Literal["created", "would create", "exists", "differs"] = "exists"
+    differences: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -86,24 +85,27 @@ async def provision(settings: Settings, *, dry_run: bool = False) -> list[Provis
     Changes no topic that exists: one with other partitions or another configuration is reported
     as ``differs``. Raises ``UnavailableError``.
     """
+    wanted = {topic.full_name(settings.namespace): topic for topic in TOPICS.values()}
     async with admin(settings) as client:
-        existing = {topic["topic"]: topic for topic in await client.describe_topics()}
-        there = [name for name in _names(settings) if name in existing]
-        configs = await _configs(client, there)
-        missing = [topic for name, topic in _names(settings).items() if name not in existing]
-        created = [] if dry_run else await _create(client, settings, missing)
+        partitions = await _partitions_of(client, wanted)
+        missing = [name for name in wanted if name not in partitions]
+        created: set[str] = set()
+        if missing and not dry_run:
+            created = await _create(client, settings, {name: wanted[name] for name in missing})
+            partitions = await _visible(client, wanted)
+        configs = await _configs(client, list(partitions))
     rows = []
-    for name, topic in _names(settings).items():
-        partitions = _partitions(topic, settings)
-        config = topic.config(settings.kafka.retention_days)
-        if name in existing:
-            found = len(existing[name]["partitions"])
-            differences = _differences(partitions, found, config, configs[name])
-            state: Any = "differs" if differences else "exists"
-            rows.append(Provisioned(name, partitions, config, state, differences))
-        else:
-            state = "created" if topic in created else "would create" if dry_run else "exists"
-            rows.append(Provisioned(name, partitions, config, state))
+    for name, topic in wanted.items():
+        row = Provisioned(
+            name, _partitions(topic, settings), topic.config(settings.kafka.retention_days)
+        )
+        if name not in partitions:
+            row.state = "would create"
+        elif name in created:
+            row.state = "created"
+        elif differences := _differences(row, partitions[name], configs[name]):
+            row.state, row.differences = "differs", differences
+        rows.append(row)
     return rows
 
 
@@ -123,39 +125,52 @@ async def remove(settings: Settings) -> list[str]:
     """Delete the topics of the namespace and what is on them; return those that were there."""
     async with admin(settings) as client:
         existing = set(await client.list_topics())
-        names = [name for name in _names(settings) if name in existing]
+        full = (topic.full_name(settings.namespace) for topic in TOPICS.values())
+        names = [name for name in full if name in existing]
         if names:
             _check(await client.delete_topics(names), "topic_error_codes")
     return names
-
-
-def _names(settings: Settings) -> dict[str, Topic]:
-    return {topic.full_name(settings.namespace): topic for topic in TOPICS.values()}
 
 
 def _partitions(topic: Topic, settings: Settings) -> int:
     return settings.kafka.partitions if topic.partitioned else 1
 
 
+async def _partitions_of(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Return the partition count of those that exist and have a leader everywhere."""
+    wanted = set(names)
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await client.describe_topics()
+        if topic["topic"] in wanted and not any(p["error_code"] for p in topic["partitions"])
+    }
+
+
+async def _visible(client: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
+    """Wait until all topics can be used: creating returns a moment before that."""
+    async with asyncio.timeout(REQUEST_MS_MAX / 1000):
+        while True:
+            found = await _partitions_of(client, names)
+            if len(found) == len(names):
+                return found
+            await asyncio.sleep(POLL_S)
+
+
 async def _create(
-    client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]
-) -> list[Topic]:
+    client: AIOKafkaAdminClient, settings: Settings, topics: dict[str, Topic]
+) -> set[str]:
     """Return those that we created; another process may have been quicker with some."""
-    if not topics:
-        return []
-    response = await client.create_topics(
-        [
-            NewTopic(
-                topic.full_name(settings.namespace),
-                _partitions(topic, settings),
-                settings.kafka.replication,
-                topic_configs=topic.config(settings.kafka.retention_days),
-            )
-            for topic in topics
-        ]
-    )
-    ours = _check(response, "topic_errors", allowed=(TopicAlreadyExistsError,))
-    return [topic for topic in topics if topic.full_name(settings.namespace) in ours]
+    new = [
+        NewTopic(
+            name,
+            _partitions(topic, settings),
+            settings.kafka.replication,
+            topic_configs=topic.config(settings.kafka.retention_days),
+        )
+        for name, topic in topics.items()
+    ]
+    response = await client.create_topics(new)
+    return _check(response, "topic_errors", allowed=(TopicAlreadyExistsError,))
 
 
 def _check(response: Any, errors: str, allowed: tuple[type[KafkaError], ...] = ()) -> set[str]:
@@ -181,11 +196,11 @@ async def _configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, d
     return found
 
 
-def _differences(
-    partitions: int, found: int, config: dict[str, str], found_config: dict[str, str]
-) -> tuple[str, ...]:
-    wrong = [] if partitions == found else [f"partitions {found}, wanted {partitions}"]
-    for name, value in config.items():
-        if found_config.get(name) != value:
-            wrong.append(f"{name} {found_config.get(name)}, wanted {value}")
-    return tuple(wrong)
+def _differences(row: Provisioned, partitions: int, config: dict[str, str]) -> tuple[str, ...]:
+    found = {"partitions": str(partitions), **config}
+    wanted = {"partitions": str(row.partitions), **row.config}
+    return tuple(
+        f"{name} {found.get(name)}, wanted {value}"
+        for name, value in wanted.items()
+        if found.get(name) != value
+    )

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from deploy import kafka_admin
 from schemas.settings import PREFIX, Settings, child_environment, load_settings
 
 CLI = (sys.executable, "-m", "deploy.cli")
@@ -51,8 +52,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture
 async def settings(servers: Settings, tmp_path: Path) -> AsyncIterator[Settings]:
     """Settings of a namespace of its own on the running servers, topics included."""
-    from deploy import kafka_admin
-
     unique = f"test-{uuid4().hex[:10]}"
     settings = servers.model_copy(
         update={

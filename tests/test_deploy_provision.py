@@ -55,17 +55,17 @@ async def test_other_partitions_and_another_retention_are_a_clear_error(settings
 
     rows = await kafka_admin.provision(settings.model_copy(update={"kafka": kafka}))
 
-    with pytest.raises(SettingsError, match="partitions 4, wanted 2; retention.ms"):
+    with pytest.raises(SettingsError, match=r"partitions 4, wanted 2; retention\.ms"):
         kafka_admin.check(rows)
 
 
 async def test_a_kafka_that_is_not_there_is_unavailable():
     settings = Settings(kafka=NOBODY_LISTENS)
 
-    with pytest.raises(UnavailableError, match="127.0.0.1:1"):
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
         await kafka_admin.provision(settings)
 
 
 async def test_waiting_for_kafka_ends_with_the_reason():
-    with pytest.raises(TimedOutError, match="waited 0.3 s: 127.0.0.1:1"):
+    with pytest.raises(TimedOutError, match=r"waited 0\.3 s: 127\.0\.0\.1:1"):
         await kafka_admin.wait_for_kafka(Settings(kafka=NOBODY_LISTENS), 0.3)

@@ -65,7 +65,7 @@ def start_detached(home: Path, options: list[str], progress: Progress) -> None:
     listen, tell = os.pipe()
     command = [sys.executable, "-P", "-m", "deploy.cli", "up", *options, "--report-to", str(tell)]
     with log.open("ab") as output, os.fdopen(listen, "rb") as messages:
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - our own command
             command,
             env=child_environment(),
             pass_fds=(tell,),

@@ -102,8 +102,8 @@ def holder(port: int) -> str:
     """Name the program that listens on a port, as far as the system tells us."""
     try:
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            if listens and connection.pid:
+            _, listening = connection.laddr or ("", 0)
+            if connection.status == psutil.CONN_LISTEN and listening == port and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         pass

@@ -122,7 +122,7 @@ class Supervisor:
             backoff_s = min(2 * backoff_s, patience.backoff_s_max)
 
     async def _until_ready(self, ready: asyncio.Event) -> None:
-        while await self.service.probe():
+        while await self.service.probe():  # noqa: ASYNC110 - another process tells no event
             await asyncio.sleep(POLL_S)
         self._enter("ready")
         ready.set()
@@ -132,7 +132,7 @@ class Supervisor:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         rotate(self._log)
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own services
                 self.service.command,
                 env=child_environment(**self.service.environment),
                 stdin=subprocess.DEVNULL,
@@ -152,13 +152,13 @@ class Supervisor:
         lines = "\n".join(tail(self._log, LOG_LINES))
         return ServiceDiedError(
             f"{self.service.name} does not start",
-            f"died {self.state.restarts} times, exit code {self.state.last_exit}; its log:\n{lines}",
+            f"died {self.state.restarts} times, exit {self.state.last_exit}; its log:\n{lines}",
             f"see: tickerplant logs {self.service.name}; tickerplant doctor",
         )
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> int:
     """Wait without a thread or a signal handler, which the loop of a caller may not have."""
-    while (code := process.poll()) is None:
+    while (code := process.poll()) is None:  # noqa: ASYNC110 - as it says
         await asyncio.sleep(POLL_S)
     return code
