@@ -88,9 +88,11 @@ class _Worker:
     async def run(self) -> None:
         while True:
             try:
-                async with Log(self._settings, self._topics) as kafka, asyncio.TaskGroup() as group:
-                    group.create_task(self._watch(kafka))
-                    group.create_task(self._pump(kafka))
+                async with Log(self._settings, self._topics) as kafka:
+                    await kafka.join()
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._watch(kafka))
+                        group.create_task(self._pump(kafka))
             except* UnavailableError as errors:
                 self._health.bad("kafka", str(errors.exceptions[0]))
                 ERRORS.labels(STAGE, "kafka").inc()

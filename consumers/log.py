@@ -42,7 +42,7 @@ class Batch:
 
 
 class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
-    """Reads the topics as a member of the group; a context manager."""
+    """Reads the topics as a member of the group, from ``join`` to the end of its context."""
 
     def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
         consume = settings.consume
@@ -65,17 +65,18 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
         )
 
     async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def join(self) -> None:
         """Join the group; raise ``UnavailableError`` if Kafka does not answer."""
         self._consumer.subscribe(self._topics, listener=self)
         try:
             await self._consumer.start()
         except KafkaError as error:
-            await self._consumer.stop()
             raise self._unavailable(error) from error
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
 
     async def read(self) -> Batch:
         """Gather records until there are ``batch_rows_max`` or ``poll_ms`` have passed.
@@ -144,8 +145,8 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
         assignment = self._assignments
         places = list(self._consumer.assignment())
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
-        await admin.start()
         try:
+            await admin.start()
             committed = await admin.list_consumer_group_offsets(self._group, partitions=places)
         finally:
             await admin.close()

@@ -28,11 +28,14 @@ WHERE instrument = %(instrument)s AND interval = %(interval)s AND price_type = '
 ORDER BY ts_open, session, revision
 LIMIT -1000000
 """
+# The inner limit spares sorting the table; no instrument has as many books at one time.
 _BOOK = f"""
 SELECT instrument, session, seq, ts_event::long AS ts_event, ts_recv::long AS ts_recv, update_id,
     {", ".join(book_columns())}
-FROM tick_orderbook WHERE instrument = %(instrument)s
-ORDER BY tick_orderbook.ts_event DESC, seq DESC LIMIT 1
+FROM (
+    SELECT * FROM tick_orderbook WHERE instrument = %(instrument)s ORDER BY ts_event DESC LIMIT 99
+)
+ORDER BY ts_event DESC, seq DESC LIMIT 1
 """  # noqa: S608 - columns from a fixed list
 _INSTRUMENTS = """
 SELECT DISTINCT instrument FROM tick_prices

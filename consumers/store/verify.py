@@ -47,7 +47,7 @@ SELECT instrument, ts_open::long AS ts_open, ts_close::long AS ts_close, open, h
     buy_volume::varchar AS buy_volume, buy_quote_volume::varchar AS buy_quote_volume, is_closed
 FROM aggregated_ohlcv
 WHERE session = %(session)s AND interval = %(interval)s AND price_type = 'trade'
-ORDER BY aggregated_ohlcv.ts_open, instrument, revision
+ORDER BY revision
 """
 
 

@@ -14,10 +14,10 @@ QUERY = "SELECT name, suspended, errorMessage FROM wal_tables()"
 async def table_fault(settings: QuestDb) -> str | None:
     """Return what is wrong with the tables, with what mends it; None if nothing is."""
     url = f"http://{settings.host}:{settings.http_port}/exec"
-    auth = aiohttp.BasicAuth(settings.user, settings.password.get_secret_value())
+    secret = aiohttp.encode_basic_auth(settings.user, settings.password.get_secret_value())
     try:
         async with (
-            aiohttp.ClientSession(timeout=TIMEOUT, auth=auth) as session,
+            aiohttp.ClientSession(timeout=TIMEOUT, headers={"Authorization": secret}) as session,
             session.get(url, params={"query": QUERY}) as answer,
         ):
             answer.raise_for_status()

@@ -1,0 +1,29 @@
+"""Events that only the store tests need, with defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builders import SESSION, at
+from schemas.events import NS_PER_S, Book, Candle
+
+
+def book(seconds: float = 0, **fields: Any) -> Book:
+    defaults = {"session": SESSION, "epoch": 1, "seq": 0, "instrument": "AAA.SIM"}
+    times = {"ts_event": at(seconds), "ts_recv": at(seconds)}
+    levels = {"bids": [(99.0, 1.0)], "asks": [(101.0, 2.0)]}
+    return Book(**(defaults | times | levels | fields))
+
+
+def candle(seconds: float = 0, **fields: Any) -> Candle:
+    defaults = {"session": SESSION, "epoch": 1, "seq": 0, "instrument": "AAA.SIM", "interval": "1s"}
+    times = {"ts_open": at(seconds), "ts_close": at(seconds) + NS_PER_S}
+    prices = {"open": 100.0, "high": 100.0, "low": 100.0, "close": 100.0, "vwap": 100.0}
+    sums = {
+        "volume": "1",
+        "quote_volume": "100",
+        "buy_volume": "0",
+        "buy_quote_volume": "0",
+        "trades_count": 1,
+    }
+    return Candle(**(defaults | times | prices | sums | fields))

@@ -1,0 +1,123 @@
+"""Events laid out as rows: the numbers that the candle engine takes, and no others."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from builders import trade
+from consumers.store.books import BookSink, book_frame
+from consumers.store.candles import CandleSink, candle_frame
+from consumers.store.client import IngestClient
+from consumers.store.columns import exact
+from consumers.store.trades import TradeSink, trade_frame
+from consumers_builders import book, candle
+from schemas.errors import DataError
+from schemas.scaled import scale
+from schemas.settings import QuestDb
+from schemas.tables import book_columns
+
+CLIENT = IngestClient(QuestDb())
+
+
+def accepted_by_scale(number: float) -> bool:
+    try:
+        scale(number)
+    except DataError:
+        return False
+    return True
+
+
+@given(st.floats(allow_nan=False) | st.decimals(-(10**9), 10**9, places=9).map(float))
+@example(1e308)
+@example(0.1234567891)
+@example(999_999.999999999)
+@example(1e15)
+def test_a_column_takes_exactly_the_numbers_that_scale_takes(number):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if accepted_by_scale(number):
+            assert exact([1.5, number])[1] == number
+        else:
+            with pytest.raises(DataError):
+                exact([1.5, number])
+
+
+def test_a_trade_frame_keeps_nanoseconds_and_missing_ids():
+    frame = trade_frame([trade(0.000000001, trade_id="7"), trade(1, side="buy")])
+
+    assert frame["ts_event"].astype("int64").tolist() == [
+        trade(0.000000001).ts_event,
+        trade(1).ts_event,
+    ]
+    assert frame["side"].tolist() == ["unknown", "buy"]
+    assert frame["trade_id"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"price": 0.1234567890123}, {"size": 1e19}, {"instrument": "btc"}]
+)
+def test_a_bad_trade_is_refused_alone_and_in_company(wrong):
+    sink = TradeSink(CLIENT)
+    bad = trade(**wrong)
+
+    with pytest.raises(DataError):
+        trade_frame([trade(), bad])
+    with pytest.raises(DataError):
+        sink.check(bad)
+    sink.check(trade())
+
+
+def test_a_book_frame_has_three_levels_a_side_and_nulls_where_there_are_none():
+    deep = book(bids=[(9.0 - i, 1.0 + i) for i in range(20)], asks=[(10.0, 5.0), (11.0, 6.0)])
+    empty = book(bids=[], asks=[])
+
+    frame = book_frame([deep, empty])
+
+    row = frame.loc[0, book_columns()].tolist()
+    assert row[:6] == [9.0, 1.0, 8.0, 2.0, 7.0, 3.0]
+    assert row[6:10] == [10.0, 5.0, 11.0, 6.0]
+    assert np.isnan(row[10:]).all()
+    assert frame.loc[1, book_columns()].isna().all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"bids": [(0.1234567890123, 1.0)]},
+        {"asks": [(1.0, 1e19)]},
+        {"instrument": "btc"},
+        {"snapshot": False},
+        {"update_id": 2**63},
+    ],
+)
+def test_a_bad_book_is_refused_alone_and_in_company(wrong):
+    bad = book(**wrong)
+
+    with pytest.raises(DataError):
+        book_frame([book(), bad])
+    with pytest.raises(DataError):
+        BookSink(CLIENT).check(bad)
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "1,5", "", "one"])
+def test_a_candle_whose_sum_is_no_decimal_is_refused(wrong):
+    with pytest.raises(DataError):
+        candle_frame([candle(), candle(volume=wrong)])
+    with pytest.raises(DataError):
+        CandleSink(CLIENT).check(candle(volume=wrong))
+
+
+def test_a_candle_frame_keeps_every_digit_of_the_sums():
+    many = "12345678901234567890123456789012345678.123456789012345678"
+
+    frame = candle_frame([candle(quote_volume=many, vwap=None, flags=("gap", "partial"))])
+
+    assert str(frame.loc[0, "quote_volume"]) == many
+    assert pd.isna(frame.loc[0, "vwap"])
+    assert frame.loc[0, "flags"] == "gap,partial"
