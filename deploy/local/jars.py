@@ -45,6 +45,10 @@ class Jar:
         return self.path.name
 
 
+Fetch = Callable[[Jar, Path, Callable[[int], None]], Path]
+"""Fetch a jar into a folder, tell each number of bytes, return where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Jars:
     """What the two servers run from."""
@@ -59,19 +63,25 @@ def listed_jars(sums: Path = SUMS) -> list[Jar]:
     return [Jar(sha256, PurePosixPath(path)) for sha256, path in lines]
 
 
-def ensure_jars(cache: Path, progress: Progress, *, free: FreeBytes = free_bytes) -> Jars:
+def ensure_jars(
+    cache: Path,
+    progress: Progress,
+    *,
+    sums: Path = SUMS,
+    fetch: Fetch | None = None,
+    free: FreeBytes = free_bytes,
+) -> Jars:
     """Return the checked jars, fetching into ``cache`` what is missing.
 
     Blocking; safe to call from several processes at once. Raises ``DownloadError``,
     ``ChecksumError`` or ``DiskFullError``. What has been fetched is kept when one of them strikes.
     """
-    folder = cache / "jars"
-    jars = listed_jars()
+    folder, jars = cache / "jars", listed_jars(sums)
     if _unstamped(folder, jars):
-        with disk_errors(folder, SETTING):
+        with disk_errors(cache, SETTING):
             folder.mkdir(parents=True, exist_ok=True)
             with exclusive(folder / "lock"):
-                _complete(folder, _unstamped(folder, jars), progress, free)
+                _complete(folder, jars, progress, fetch or fetch_by_jgo, free)
     servers = [folder / jar.name for jar in jars if not _of_questdb(jar)]
     (questdb,) = (folder / jar.name for jar in jars if _of_questdb(jar))
     return Jars(kafka=tuple(servers), questdb=questdb)
@@ -103,69 +113,74 @@ def _stamp(path: Path, jar: Jar) -> list[str | int] | None:
     return [jar.sha256, stat.st_size, stat.st_mtime_ns]
 
 
-def _complete(folder: Path, jars: list[Jar], progress: Progress, free: FreeBytes) -> None:
+def _complete(
+    folder: Path, jars: list[Jar], progress: Progress, fetch: Fetch, free: FreeBytes
+) -> None:
     for leftover in folder.glob("partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    missing = [jar for jar in jars if not (folder / jar.name).exists()]
-    for jar in jars:
-        if jar not in missing:
-            _check(folder / jar.name, jar)
+    unstamped = _unstamped(folder, jars)
+    missing = [jar for jar in unstamped if not (folder / jar.name).exists()]
+    for jar in unstamped:
+        path = folder / jar.name
+        if path.exists():
+            _check(path, jar, f"delete it and run again: rm {path}")
     if missing:
         require_room(folder, FREE_BYTES_MIN, SETTING, free)
-        _fetch_all(folder, missing, progress)
-    stamps = {jar.name: _stamp(folder / jar.name, jar) for jar in listed_jars()}
+        _fetch_all(folder, missing, progress, fetch)
+    stamps = {jar.name: _stamp(folder / jar.name, jar) for jar in jars}
     written = folder / "checked.json.new"
     written.write_text(json.dumps(stamps))
     written.replace(folder / "checked.json")
 
 
-def _fetch_all(folder: Path, jars: list[Jar], progress: Progress) -> None:
-    progress.begin(TASK, JARS_BYTES if len(jars) == len(listed_jars()) else 0)
+def _fetch_all(folder: Path, jars: list[Jar], progress: Progress, fetch: Fetch) -> None:
+    progress.begin(TASK, JARS_BYTES)
     with ThreadPoolExecutor(CONNECTIONS_MAX) as pool:
         try:
-            futures = [pool.submit(_fetch, folder, jar, progress) for jar in jars]
-            for future in futures:
-                future.result()
+            for done in [pool.submit(_fetch, folder, jar, progress, fetch) for jar in jars]:
+                done.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     progress.done(TASK, f"{len(jars)} fetched into {folder}")
 
 
-def _fetch(folder: Path, jar: Jar, progress: Progress) -> None:
+def _fetch(folder: Path, jar: Jar, progress: Progress, fetch: Fetch) -> None:
+    with TemporaryDirectory(dir=folder, prefix="partial-") as partial:
+        fetched = fetch(jar, Path(partial), lambda size: progress.advance(TASK, size))
+        _check(fetched, jar, "the repository or a proxy served another file: run again")
+        fetched.replace(folder / jar.name)
+
+
+def fetch_by_jgo(jar: Jar, folder: Path, advance: Callable[[int], None]) -> Path:
+    """Fetch one jar from Maven's repository into a folder; raises ``DownloadError``."""
     from jgo.maven import MavenContext, PythonResolver
 
     @contextmanager
     def counted(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
-        yield lambda size: progress.advance(TASK, size)
+        yield advance
 
     *group, name, version, _ = jar.path.parts
-    with TemporaryDirectory(dir=folder, prefix="partial-") as partial:
-        maven = MavenContext(
-            repo_cache=Path(partial), resolver=PythonResolver(progress_callback=counted)
-        )
-        artifact = maven.project(".".join(group), name).at_version(version).artifact()
-        try:
-            fetched = artifact.resolve()
-        except (OSError, RuntimeError) as error:
-            if getattr(error, "errno", None) in FULL:
-                raise
-            raise DownloadError(
-                "server jars cannot be fetched",
-                f"{jar.name}: {type(error).__name__}: {error}"[:300],
-                "check the network or the proxy settings and run again; "
-                "what has been fetched is kept",
-            ) from error
-        _check(fetched, jar)
-        fetched.replace(folder / jar.name)
+    maven = MavenContext(repo_cache=folder, resolver=PythonResolver(progress_callback=counted))
+    artifact = maven.project(".".join(group), name).at_version(version).artifact()
+    try:
+        return Path(artifact.resolve())
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) in FULL:
+            raise
+        raise DownloadError(
+            "server jars cannot be fetched",
+            f"{jar.name}: {type(error).__name__}: {error}"[:300],
+            "check the network or the proxy settings and run again; what has been fetched is kept",
+        ) from error
 
 
-def _check(path: Path, jar: Jar) -> None:
+def _check(path: Path, jar: Jar, hint: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != jar.sha256:
         raise ChecksumError(
             "jar is not the one that this version was tested with",
             f"{path}: sha256 {found}, expected {jar.sha256}",
-            f"delete it if it is there and run again: rm -f {path}",
+            hint,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 LOG_BYTES_MAX: Final = 10_000_000
 TAIL_BYTES_MAX: Final = 1_000_000
@@ -27,29 +28,32 @@ def tail(path: Path, lines: int) -> list[str]:
     """Return the last lines, of the last megabyte at most."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES_MAX))
-            text = file.read().decode(errors="replace")
+            return _tail(file, lines)
     except FileNotFoundError:
         return []
-    return list(deque(text.splitlines(), lines))
 
 
 def follow(path: Path, lines: int) -> Iterator[str]:
     """Yield the last lines, then each new one, for ever; goes along with a rotation."""
-    yield from tail(path, lines)
-    file = path.open(errors="replace")
+    file = path.open("rb")
     try:
-        file.seek(0, 2)
+        yield from _tail(file, lines)
         while True:
-            if line := file.readline():
-                yield line.removesuffix("\n")
-                continue
-            time.sleep(FOLLOW_S)
-            if (
-                path.exists()
-                and path.stat().st_ino != Path(f"/dev/fd/{file.fileno()}").stat().st_ino
-            ):
+            while line := file.readline():
+                yield _text(line)
+            if path.exists() and path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 file.close()
-                file = path.open(errors="replace")
+                file = path.open("rb")
+            else:
+                time.sleep(FOLLOW_S)
     finally:
         file.close()
+
+
+def _tail(file: BinaryIO, lines: int) -> list[str]:
+    file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES_MAX))
+    return [_text(line) for line in deque(file, lines)]
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\n")
