@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -18,7 +18,9 @@ from deploy.commands.doctor import doctor
 from schemas.errors import TickerplantError, UnknownNameError
 from schemas.settings import PORTS_FILE, Settings, load_with_origins
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from deploy.local.progress import Progress
+    from deploy.local.survey import StackStatus
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -68,7 +70,7 @@ def up(
             return
         options = ["--workers", workers, *(["--feed", feed.value] if feed else [])]
         start_detached(settings.home, options, progress)
-    status(json=False)
+    _show(_survey())
 
 
 def down() -> None:
@@ -84,10 +86,7 @@ def down() -> None:
 
 def status(*, json: Json = False) -> None:
     """Show what runs, where, and what is not ready; the exit code is 0 if all is."""
-    from deploy.local.survey import StackStatus, survey
-
-    settings, _ = load_with_origins()
-    found: StackStatus = asyncio.run(survey(settings))
+    found = _survey()
     if json:
         _print_json(found)
     else:
@@ -151,7 +150,7 @@ def _settings(overrides: dict[str, Any]) -> tuple[Settings, frozenset[str]]:
     return settings, pinned_ports(settings, origins)
 
 
-async def _up(overrides: dict[str, Any], workers: tuple[str, ...], progress: Any) -> None:
+async def _up(overrides: dict[str, Any], workers: tuple[str, ...], progress: Progress) -> None:
     """Run a stack in the foreground until a signal, or until its start fails."""
     from deploy.local.stack import Stack
 
@@ -177,7 +176,14 @@ async def _up(overrides: dict[str, Any], workers: tuple[str, ...], progress: Any
         raise typer.Exit(130)
 
 
-def _show(found: Any) -> None:
+def _survey() -> StackStatus:
+    from deploy.local.survey import survey
+
+    settings, _ = load_with_origins()
+    return asyncio.run(survey(settings))
+
+
+def _show(found: StackStatus) -> None:
     sys.stdout.write(f"stack {found.state} (home {found.home}, namespace {found.namespace})\n")
     rows = [
         (

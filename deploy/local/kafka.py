@@ -10,7 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from deploy import kafka_admin
-from deploy.local.java import java
+from deploy.local.java import fresh_folder, java
 from deploy.local.service import Service
 from schemas.errors import ServiceDiedError, UnavailableError
 from schemas.settings import Settings
@@ -68,7 +68,7 @@ def kafka_service(settings: Settings, jars: tuple[Path, ...]) -> Service:
     run = (*java(HEAP_MB, temporary), logging, *classpath)
 
     def prepare() -> None:
-        temporary.mkdir(parents=True, exist_ok=True)
+        fresh_folder(temporary)
         (folder / "log4j2.properties").write_text(LOG4J)
         data = settings.home / "data" / "kafka"
         properties = folder / "server.properties"
@@ -99,10 +99,10 @@ def _properties(settings: Settings, data: Path) -> str:
 
 def _format(settings: Settings, data: Path, run: tuple[str, ...]) -> None:
     """Format aside and rename, so that a kill leaves either all of it or nothing."""
-    aside = data.with_name(f"kafka-formatting-{uuid4().hex[:8]}")
+    aside = data.with_name("kafka-formatting")
+    fresh_folder(aside)
     properties = settings.home / "kafka" / "format.properties"
     properties.write_text(_properties(settings, aside))
-    aside.parent.mkdir(parents=True, exist_ok=True)
     cluster_id = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
     tool = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c")
     done = subprocess.run(  # noqa: S603 - our own Java with our own arguments

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from deploy.local.java import java
+from deploy.local.java import fresh_folder, java
 from deploy.local.probe import answers
 from deploy.local.service import Service
 from schemas.settings import Settings
@@ -28,7 +28,7 @@ def questdb_service(settings: Settings, jar: Path) -> Service:
     opened = [f"java.base/java.{name}" for name in ("lang", "lang.reflect", "nio", "time.zone")]
 
     def prepare() -> None:
-        temporary.mkdir(parents=True, exist_ok=True)
+        fresh_folder(temporary)
         for folder in ("conf", "db"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "conf" / "log.conf").write_text(LOG)
