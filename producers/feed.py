@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -19,10 +20,14 @@ class Lost(Struct, kw_only=True):
 
 
 class Restored(Struct, kw_only=True):
-    """Everything that could be fetched again has been given: the gap is known and time goes on."""
+    """Everything that could be fetched again has been given: the gap is known and time goes on.
+
+    Ends the loss of the same instruments; with none, every loss.
+    """
 
     ts_recv: int
     reason: str = ""
+    instruments: tuple[str, ...] = ()
 
 
 class Elapsed(Struct, kw_only=True):
@@ -65,8 +70,13 @@ class Feed(Protocol):
     """Id of the recording: new at each start of a live feed, a hash of the content for a file."""
     repeatable: bool
     """True if starting it again gives the same observations (a file): killed, it is fed again."""
+    wall_clock: bool
+    """True if ``ts_recv`` is read off this machine's clock as frames arrive: time that the feed
+    spent blocked is then not the market's. False if it is data."""
     instruments: tuple[str, ...]
     """All that it can give, if known before it starts."""
+    skipped: Counter[str]
+    """What it could not read and passed over, by reason; complete when it is exhausted."""
 
     def observations(self) -> AsyncIterator[list[Observation]]:
         """Yield batches in receiving order, paced by the feed itself, until it is exhausted.

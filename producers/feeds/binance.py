@@ -1,0 +1,191 @@
+"""Binance spot (``BINANCE``) and USD-M futures (``BINANCE-USDM``): frames of combined streams.
+
+Trades, diff depth with the REST snapshot, best quotes. Source of the rules for books: Binance's
+API documentation, "How to manage a local order book correctly".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+
+from producers.book_builder import BookBuilder, Outcome, Update
+from producers.feed import Lost, Observation, Restored
+from schemas.errors import DataError
+from schemas.events import NS_PER_MS, Book, Level, Quote, Trade
+from schemas.instruments import instrument_of
+
+SPOT: Final = "BINANCE"
+USDM: Final = "BINANCE-USDM"
+MICROSECONDS_MIN: Final = 10**14
+"""Streams can be asked for in microseconds; in milliseconds this is the year 5138."""
+
+
+class _Frame(Struct):
+    stream: str | None = None
+    data: Raw = Raw()
+    snapshot_id: int | None = field(default=None, name="lastUpdateId")
+
+
+class _Trade(Struct):
+    symbol: str = field(name="s")
+    trade_id: int = field(name="t")
+    price: float = field(name="p")
+    size: float = field(name="q")
+    time: int = field(name="T")
+    buyer_is_maker: bool = field(name="m")
+
+
+class _Quote(Struct):
+    symbol: str = field(name="s")
+    update_id: int = field(name="u")
+    bid_price: float = field(name="b")
+    bid_size: float = field(name="B")
+    ask_price: float = field(name="a")
+    ask_size: float = field(name="A")
+    time: int = field(default=0, name="T")
+
+
+class _Depth(Struct):
+    symbol: str = field(name="s")
+    first_id: int = field(name="U")
+    last_id: int = field(name="u")
+    sent_at: int = field(name="E")
+    bids: list[Level] = field(name="b")
+    asks: list[Level] = field(name="a")
+    previous_id: int | None = field(default=None, name="pu")
+    """Futures; spot numbers its updates without holes instead."""
+    time: int | None = field(default=None, name="T")
+
+
+class _Snapshot(Struct):
+    update_id: int = field(name="lastUpdateId")
+    bids: list[Level]
+    asks: list[Level]
+
+
+# Numbers come as strings, which a decoder that is not strict takes.
+_decode_frame = Decoder(_Frame).decode
+_decode_trade = Decoder(_Trade, strict=False).decode
+_decode_quote = Decoder(_Quote, strict=False).decode
+_decode_depth = Decoder(_Depth, strict=False).decode
+_decode_snapshot = Decoder(_Snapshot, strict=False).decode
+_KIND = re.compile(r"@(trade|bookTicker|depth)(@\d+ms)?$")
+
+
+def parse_trade(frame: Raw | bytes, venue: str, ts_recv: int) -> Trade:
+    """Parse a trade. The buyer being the maker, it was the seller who came."""
+    trade = _decode_trade(frame)
+    return Trade(
+        session="",
+        epoch=0,
+        seq=0,
+        instrument=instrument_of(trade.symbol, venue),
+        ts_event=to_ns(trade.time),
+        ts_recv=ts_recv,
+        price=trade.price,
+        size=trade.size,
+        side="sell" if trade.buyer_is_maker else "buy",
+        trade_id=str(trade.trade_id),
+    )
+
+
+def parse_quote(frame: Raw | bytes, venue: str, ts_recv: int) -> Quote:
+    """Parse a best quote. Spot gives no time; an empty side comes as zeros."""
+    quote = _decode_quote(frame)
+    return Quote(
+        session="",
+        epoch=0,
+        seq=0,
+        instrument=instrument_of(quote.symbol, venue),
+        ts_event=to_ns(quote.time),
+        ts_recv=ts_recv,
+        bid_price=quote.bid_price or None,
+        bid_size=quote.bid_size if quote.bid_price else None,
+        ask_price=quote.ask_price or None,
+        ask_size=quote.ask_size if quote.ask_price else None,
+        update_id=quote.update_id,
+    )
+
+
+def parse_depth(frame: Raw | bytes, venue: str) -> tuple[str, Update]:
+    """Parse changed levels; return the instrument and the update."""
+    depth = _decode_depth(frame)
+    previous_id = depth.first_id - 1 if depth.previous_id is None else depth.previous_id
+    ts_event = to_ns(depth.time or depth.sent_at)
+    update = Update(previous_id, depth.last_id, ts_event, depth.bids, depth.asks)
+    return instrument_of(depth.symbol, venue), update
+
+
+def to_ns(time: int) -> int:
+    """Turn Binance's time, milliseconds or microseconds, into nanoseconds."""
+    return time * (NS_PER_MS if time < MICROSECONDS_MIN else 1_000)
+
+
+class BinanceParser:
+    """Frames of one recording, in receiving order, to observations."""
+
+    version = 1
+    """Raised when the same frames give other observations."""
+
+    def __init__(self, venue: str, depth: int) -> None:
+        self._venue = venue
+        self._depth = depth
+        self._books: dict[str, BookBuilder] = {}
+
+    def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
+        """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
+        frame = _decode_frame(text)
+        if frame.snapshot_id is not None:
+            return self._snapshot(text, ts_recv)
+        kind = _KIND.search(frame.stream or "")
+        if kind is None:
+            raise DataError("stream is unknown", repr(frame.stream)[:80])
+        if kind[1] == "trade":
+            return [parse_trade(frame.data, self._venue, ts_recv)]
+        if kind[1] == "bookTicker":
+            return [parse_quote(frame.data, self._venue, ts_recv)]
+        instrument, update = parse_depth(frame.data, self._venue)
+        book = self._books.setdefault(instrument, BookBuilder())
+        return self._update(instrument, book, update, ts_recv)
+
+    def _snapshot(self, text: bytes, ts_recv: int) -> list[Observation]:
+        """Begin a book. A REST reply does not say of which instrument: there must be only one."""
+        if len(self._books) != 1:
+            known = ", ".join(self._books) or "none yet"
+            raise DataError("snapshot cannot be told whose it is", f"books: {known}")
+        snapshot = _decode_snapshot(text)
+        [(instrument, book)] = self._books.items()
+        waited = book.reset(snapshot.update_id, snapshot.bids, snapshot.asks)
+        return [o for update in waited for o in self._update(instrument, book, update, ts_recv)]
+
+    def _update(
+        self, instrument: str, book: BookBuilder, update: Update, ts_recv: int
+    ) -> list[Observation]:
+        outcome = book.apply(update)
+        if outcome is Outcome.BROKEN:
+            name = (instrument,)
+            reason = f"book chain broken before update {update.last_id}"
+            return [
+                Lost(ts_recv=ts_recv, reason=reason, instruments=name),
+                Restored(ts_recv=ts_recv, instruments=name),
+            ]
+        if outcome is not Outcome.APPLIED:
+            return []
+        bids, asks = book.top(self._depth)
+        return [
+            Book(
+                session="",
+                epoch=0,
+                seq=0,
+                instrument=instrument,
+                ts_event=update.ts_event,
+                ts_recv=ts_recv,
+                bids=bids,
+                asks=asks,
+                update_id=update.last_id,
+            )
+        ]
