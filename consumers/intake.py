@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import msgspec
-
 from consumers.places import Places
-from schemas.codec import DECODE_ERRORS, decode
-from schemas.errors import DataError
-from schemas.events import Candle, Control, Event, Tick
-from schemas.order import Fate
+from schemas.codec import DECODE_ERRORS, explain
+from schemas.events import Candle, End, Event, Tick
+from schemas.order import Fate, Order
 
 
 class Record(Protocol):
@@ -26,65 +23,73 @@ class Record(Protocol):
     value: bytes | None
 
 
+Decode = Callable[[Any], Event]
+"""Turns the value of a record into an event, or raises one of ``DECODE_ERRORS``."""
+
+
 @dataclass(slots=True)
 class Taken:
-    """Events of one topic, each with the record it came from; and what is not kept, with why."""
+    """Events of one topic beside the records they came from; and what is not kept, with why."""
 
-    kept: list[tuple[Event, Record]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     refused: list[tuple[Record, str]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
 
 def take(
-    records: Sequence[Record],
-    decoder: msgspec.json.Decoder[Any],
-    kind: type[Event],
-    places: Places,
-    taken: Taken,
+    records: Sequence[Record], decode: Decode, kind: type[Event], places: Places, taken: Taken
 ) -> None:
     """Add the events of ``kind`` among the records of one partition to ``taken``.
 
     Ticks go by the order of truth. Candles have one ``seq`` for many and come again, equal, after
     a crash of the stream: all of them are kept.
     """
-    for record, event in zip(records, _decoded(records, decoder, taken), strict=True):
+    keep_event, keep_record = taken.events.append, taken.records.append
+    session, order, fate = "", Order(), Fate.TAKEN
+    for record, event in zip(records, _decoded(records, decode, taken), strict=True):
         if event is None:
             continue
-        if isinstance(event, Candle):
-            fate = Fate.TAKEN
-        else:
-            assert isinstance(event, Tick | Control), "decoders know no others"
-            fate = places.judge(event)
-        if fate is not Fate.TAKEN:
-            taken.dropped[fate] += 1
-            if fate is Fate.ENDED and isinstance(event, Tick):
-                taken.refused.append((record, f"data after the end of session {event.session}"))
-        elif isinstance(event, kind):
-            taken.kept.append((event, record))
-        elif isinstance(event, Tick):
-            taken.dropped["misplaced"] += 1
-            taken.refused.append((record, f"a {type(event).__name__.lower()} on this topic"))
+        if kind is not Candle:
+            if event.session != session:
+                session = event.session
+                order = places.order(session)
+            fate = order.judge(event, event.epoch, event.seq)
+        if fate is Fate.TAKEN and type(event) is kind:
+            keep_event(event)
+            keep_record(record)
+        elif fate is Fate.TAKEN and type(event) is End:
+            order.ended = True
+        elif fate is not Fate.TAKEN or isinstance(event, Tick):
+            _pass_over(record, event, fate, taken)
 
 
-def _decoded(
-    records: Sequence[Record], decoder: msgspec.json.Decoder[Any], taken: Taken
-) -> list[Event | None]:
-    decode_one = decoder.decode
+def _pass_over(record: Record, event: Event, fate: Fate, taken: Taken) -> None:
+    """Count an event that is not kept, and refuse it if it should not be here at all."""
+    if fate is Fate.TAKEN:
+        taken.dropped["misplaced"] += 1
+        taken.refused.append((record, f"a {type(event).__name__.lower()} on this topic"))
+        return
+    taken.dropped[fate] += 1
+    if fate is Fate.ENDED and isinstance(event, Tick):
+        taken.refused.append((record, f"data after the end of session {event.session}"))
+
+
+def _decoded(records: Sequence[Record], decode: Decode, taken: Taken) -> list[Event | None]:
     try:
-        return [decode_one(record.value) for record in records]  # type: ignore[arg-type]
+        return [decode(record.value) for record in records]
     except DECODE_ERRORS:
-        return [_decoded_singly(record, decoder, taken) for record in records]
+        return [_decoded_singly(record, decode, taken) for record in records]
 
 
-def _decoded_singly(
-    record: Record, decoder: msgspec.json.Decoder[Any], taken: Taken
-) -> Event | None:
+def _decoded_singly(record: Record, decode: Decode, taken: Taken) -> Event | None:
     try:
-        event = decode(decoder, record.value)
-    except DataError as error:
-        taken.dropped["garbled"] += 1
-        taken.refused.append((record, str(error)))
-        return None
-    if event is None:
+        return decode(record.value)
+    except DECODE_ERRORS as error:
+        wrong = explain(record.value, error)
+    if wrong is None:
         taken.dropped["unknown_type"] += 1
-    return event
+    else:
+        taken.dropped["garbled"] += 1
+        taken.refused.append((record, str(wrong)))
+    return None

@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 STAGE: Final = "consume"
 RETRY_MS_MIN = 50
 
-Origin = tuple[Event, Record]
 Refusal = tuple[Record, str]
 
 
@@ -44,14 +43,19 @@ class Keeper:
         self._fault = fault
         self._report = report
 
-    async def keep(self, sink: Sink, origins: Sequence[Origin]) -> tuple[int, int]:
-        """Return how many rows were stored and how many events became dead letters."""
-        if not origins:
+    async def keep(
+        self, sink: Sink, events: Sequence[Event], records: Sequence[Record]
+    ) -> tuple[int, int]:
+        """Return how many rows were stored and how many events became dead letters.
+
+        ``records`` are those that the events came from, in the same order.
+        """
+        if not events:
             return 0, 0
         try:
-            return await self._write(sink, [event for event, _ in origins]), 0
+            return await self._write(sink, events), 0
         except (DataError, RejectedError) as error:
-            return await self._without_poison(sink, origins, error)
+            return await self._without_poison(sink, events, records, error)
 
     async def leave(self, refusals: Sequence[Refusal]) -> None:
         """Make dead letters of records and wait until they are acknowledged."""
@@ -100,18 +104,25 @@ class Keeper:
             delay_ms = await self._back_off(delay_ms)
 
     async def _without_poison(
-        self, sink: Sink, origins: Sequence[Origin], error: DataError | RejectedError
+        self,
+        sink: Sink,
+        events: Sequence[Event],
+        records: Sequence[Record],
+        error: DataError | RejectedError,
     ) -> tuple[int, int]:
-        good, refusals = _checked(sink, origins)
-        if not refusals and len(good) == 1:
-            good, refusals = [], [(good[0][1], str(error))]
-        await self.leave(refusals)
+        reasons = [_reason(sink, event) for event in events]
+        if len(events) == 1:
+            reasons = [reasons[0] or str(error)]
+        refusals = [(record, why) for record, why in zip(records, reasons, strict=True) if why]
         if refusals:
-            rows, poison = await self.keep(sink, good)
+            await self.leave(refusals)
+            events = [event for event, why in zip(events, reasons, strict=True) if not why]
+            records = [record for record, why in zip(records, reasons, strict=True) if not why]
+            rows, poison = await self.keep(sink, events, records)
             return rows, poison + len(refusals)
-        middle = len(good) // 2
-        left_rows, left_poison = await self.keep(sink, good[:middle])
-        right_rows, right_poison = await self.keep(sink, good[middle:])
+        middle = len(events) // 2
+        left_rows, left_poison = await self.keep(sink, events[:middle], records[:middle])
+        right_rows, right_poison = await self.keep(sink, events[middle:], records[middle:])
         return left_rows + right_rows, left_poison + right_poison
 
     async def _back_off(self, delay_ms: int) -> int:
@@ -119,14 +130,9 @@ class Keeper:
         return min(2 * delay_ms, self._retry_ms_max)
 
 
-def _checked(sink: Sink, origins: Sequence[Origin]) -> tuple[list[Origin], list[Refusal]]:
-    good: list[Origin] = []
-    refusals: list[Refusal] = []
-    for event, record in origins:
-        try:
-            sink.check(event)
-        except DataError as error:
-            refusals.append((record, str(error)))
-        else:
-            good.append((event, record))
-    return good, refusals
+def _reason(sink: Sink, event: Event) -> str:
+    try:
+        sink.check(event)
+    except DataError as error:
+        return str(error)
+    return ""

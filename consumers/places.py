@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.events import Control, End, Tick
-from schemas.order import Fate, Order
+from schemas.order import Order
 
 NOTE_BYTES_MAX = 4_000
 """Kafka refuses metadata of a commit beyond 4,096 bytes."""
@@ -37,15 +36,12 @@ class Places:
         for place in places:
             self._orders[place.session] = Order(place.epoch, place.seq, ended=place.ended)
 
-    def judge(self, event: Tick | Control) -> Fate:
-        """Decide about the next event of the partition."""
-        order = self._orders.get(event.session)
+    def order(self, session: str) -> Order:
+        """Return the place of a session, a new one if it is not known."""
+        order = self._orders.get(session)
         if order is None:
-            order = self._orders[event.session] = Order()
-        fate = order.judge(event, event.epoch, event.seq)
-        if fate is Fate.TAKEN and type(event) is End:
-            order.ended = True
-        return fate
+            order = self._orders[session] = Order()
+        return order
 
     def note(self) -> str:
         """Return all of it as a text of bounded size, forgetting what does not fit."""

@@ -11,12 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import trade
-from consumers.store.books import BookSink, book_frame
+from consumers.store.books import BookSink, book_frame, decode_top
 from consumers.store.candles import CandleSink, candle_frame
 from consumers.store.client import IngestClient
 from consumers.store.columns import exact
 from consumers.store.trades import TradeSink, trade_frame
 from consumers_builders import book, candle
+from schemas.codec import encode
 from schemas.errors import DataError
 from schemas.scaled import scale
 from schemas.settings import QuestDb
@@ -84,6 +85,15 @@ def test_a_book_frame_has_three_levels_a_side_and_nulls_where_there_are_none():
     assert row[6:10] == [10.0, 5.0, 11.0, 6.0]
     assert np.isnan(row[10:]).all()
     assert frame.loc[1, book_columns()].isna().all()
+
+
+def test_of_a_deep_book_only_the_kept_levels_are_decoded():
+    deep = book(bids=[(9.0 - i * 0.1, 1.0) for i in range(20)], asks=[(10.0, 5.0)])
+
+    event = decode_top(encode(deep))
+
+    assert (event.bids, event.asks) == (deep.bids[:3], deep.asks)
+    assert decode_top(encode(trade())) == trade()
 
 
 @pytest.mark.parametrize(

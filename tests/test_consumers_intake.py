@@ -14,13 +14,13 @@ from schemas.events import Candle, Trade
 
 def taken_from(raw, places=None, kind=Trade):
     taken = Taken()
-    decoder = candle_decoder if kind is Candle else input_decoder
-    take(raw, decoder, kind, places if places is not None else Places(), taken)
+    decode = (candle_decoder if kind is Candle else input_decoder).decode
+    take(raw, decode, kind, places if places is not None else Places(), taken)
     return taken
 
 
 def seqs(taken):
-    return [event.seq for event, _ in taken.kept]
+    return [event.seq for event in taken.events]
 
 
 def test_trades_are_taken_and_control_events_passed_over():
@@ -56,7 +56,7 @@ def test_the_reason_names_the_field():
 def test_unknown_types_are_skipped():
     taken = taken_from([Record(b'{"type":"auction"}'), *records([trade()])])
 
-    assert len(taken.kept) == 1
+    assert len(taken.events) == 1
     assert not taken.refused
     assert taken.dropped["unknown_type"] == 1
 
@@ -65,7 +65,7 @@ def test_a_book_among_trades_is_refused():
     taken = taken_from(records([book()]))
 
     assert taken.refused
-    assert not taken.kept
+    assert not taken.events
 
 
 def test_what_was_here_before_or_comes_from_a_past_epoch_is_dropped():
@@ -84,7 +84,7 @@ def test_data_after_the_end_is_refused_until_the_session_starts_again():
 
     taken = taken_from(records([*events, *again]))
 
-    assert [(event.epoch, event.seq) for event, _ in taken.kept] == [(1, 0), (2, 1)]
+    assert [(event.epoch, event.seq) for event in taken.events] == [(1, 0), (2, 1)]
     assert len(taken.refused) == 1
     assert taken.dropped["ended"] == 2
 
@@ -92,7 +92,7 @@ def test_data_after_the_end_is_refused_until_the_session_starts_again():
 def test_candles_of_one_control_event_and_their_repeats_are_all_taken():
     twice = [candle(seq=5), candle(1, seq=5), candle(seq=5)]
 
-    assert len(taken_from(records(twice), kind=Candle).kept) == 3
+    assert len(taken_from(records(twice), kind=Candle).events) == 3
 
 
 def test_a_note_brings_the_order_back():
@@ -107,7 +107,7 @@ def test_a_note_brings_the_order_back():
 
 @pytest.mark.parametrize("note", ["", "by hand", "[1]", '{"a":1}', "[[1,2,3,4]]"])
 def test_a_note_of_somebody_else_counts_as_none(note):
-    assert len(taken_from(records([trade()]), Places(note)).kept) == 1
+    assert len(taken_from(records([trade()]), Places(note)).events) == 1
 
 
 def test_a_note_is_bounded_and_forgets_ended_sessions_first():

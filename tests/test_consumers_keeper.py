@@ -58,13 +58,14 @@ def thread():
 
 
 def origins(count):
-    return [(trade(seq=seq), Record(b"raw", offset=seq)) for seq in range(count)]
+    events = [trade(seq=seq) for seq in range(count)]
+    return events, [Record(b"raw", offset=seq) for seq in range(count)]
 
 
 async def test_good_events_are_written_at_once(thread):
     sink, letters, reports = MemorySink(), MemoryLetters(), []
 
-    kept = await Keeper(letters, thread, 10, sound, reports.append).keep(sink, origins(100))
+    kept = await Keeper(letters, thread, 10, sound, reports.append).keep(sink, *origins(100))
 
     assert kept == (100, 0)
     assert len(sink.rows) == 100
@@ -78,7 +79,7 @@ async def test_good_events_are_written_at_once(thread):
 async def test_poison_becomes_dead_letters_and_its_neighbours_are_stored(thread, bad, poison):
     sink, letters = MemorySink(bad=bad, poison=poison), MemoryLetters()
 
-    rows, refused = await Keeper(letters, thread, 10, sound, print).keep(sink, origins(100))
+    rows, refused = await Keeper(letters, thread, 10, sound, print).keep(sink, *origins(100))
 
     wrong = {*bad, *poison}
     assert {letter.offset for letter in letters.letters} == wrong
@@ -91,7 +92,7 @@ async def test_poison_becomes_dead_letters_and_its_neighbours_are_stored(thread,
 async def test_a_database_that_is_away_is_waited_for(thread):
     sink, letters, reports = MemorySink(failures=5), MemoryLetters(), []
 
-    await Keeper(letters, thread, 1, sound, reports.append).keep(sink, origins(10))
+    await Keeper(letters, thread, 1, sound, reports.append).keep(sink, *origins(10))
 
     assert len(sink.rows) == 10
     assert reports == ["questdb does not take rows"] * 5 + [None]
@@ -106,7 +107,7 @@ async def test_rows_are_not_taken_for_poison_while_the_store_is_unfit(thread):
         sink.poison.clear()
         return "tables missing"
 
-    await Keeper(letters, thread, 1, missing, reports.append).keep(sink, origins(10))
+    await Keeper(letters, thread, 1, missing, reports.append).keep(sink, *origins(10))
 
     assert len(sink.rows) == 10
     assert not letters.letters
@@ -116,7 +117,7 @@ async def test_rows_are_not_taken_for_poison_while_the_store_is_unfit(thread):
 async def test_dead_letters_wait_for_kafka(thread):
     sink, letters = MemorySink(bad={1}), MemoryLetters(failures=3)
 
-    await Keeper(letters, thread, 1, sound, print).keep(sink, origins(2))
+    await Keeper(letters, thread, 1, sound, print).keep(sink, *origins(2))
 
     assert [letter.offset for letter in letters.letters] == [1]
     assert set(sink.rows) == {0}
@@ -125,7 +126,7 @@ async def test_dead_letters_wait_for_kafka(thread):
 async def test_a_wait_can_be_cancelled(thread):
     sink = MemorySink(failures=10**9)
     task = asyncio.create_task(
-        Keeper(MemoryLetters(), thread, 10, sound, print).keep(sink, origins(1))
+        Keeper(MemoryLetters(), thread, 10, sound, print).keep(sink, *origins(1))
     )
 
     await asyncio.wait([task], timeout=0.1)
