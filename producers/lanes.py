@@ -40,7 +40,9 @@ class Lanes:
             topic.name: [Lane(topic.full_name(namespace), n) for n in range(partitions)]
             for topic in INPUTS
         }
-        self._routes: dict[tuple[type[Tick], str], tuple[Lane, bytes]] = {}
+        self._routes: dict[type[Tick], dict[str, tuple[Lane, bytes]]] = {
+            kind: {} for kind in TOPIC_OF
+        }
 
     def __iter__(self) -> Iterator[Lane]:
         return (lane for lanes in self._lanes.values() for lane in lanes)
@@ -52,11 +54,11 @@ class Lanes:
 
     def route(self, tick: Tick) -> tuple[Lane, bytes]:
         """Return the lane and the key of a tick, or raise ``DataError`` for its instrument."""
-        kind, instrument = type(tick), tick.instrument
-        route = self._routes.get((kind, instrument))
+        routes = self._routes[type(tick)]
+        route = routes.get(tick.instrument)
         if route is None:
-            key = check_instrument(instrument).encode()
-            self.instruments[instrument] = None
-            route = self._lanes[TOPIC_OF[kind]][self._partition_of(key)], key
-            self._routes[kind, instrument] = route
+            key = check_instrument(tick.instrument).encode()
+            self.instruments[tick.instrument] = None
+            route = self._lanes[TOPIC_OF[type(tick)]][self._partition_of(key)], key
+            routes[tick.instrument] = route
         return route

@@ -92,16 +92,23 @@ class Publisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            await self.flush()
+        try:
+            if kind is None:
+                await asyncio.wait_for(self.flush(), CLOSE_S_MAX)
+        except TimeoutError as slow:
+            raise _unavailable(self._settings, slow) from slow
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         tasks = [lane.task for lane in self._lanes.values() if lane.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             await asyncio.wait_for(self._producer.stop(), CLOSE_S_MAX)
-        except (TimeoutError, KafkaError) as error_closing:
-            log.warning("kafka left without goodbye why=%r", error_closing)
+        except (TimeoutError, KafkaError) as error:
+            log.warning("kafka left without goodbye why=%r", error)
             await self._producer.client.close()
 
     async def partitions(self) -> int:
@@ -268,5 +275,5 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def _unavailable(settings: Settings, error: Exception) -> UnavailableError:
-    where = f"{settings.kafka.servers}: {error}"
+    where = f"{settings.kafka.servers}: {error!r}"
     return UnavailableError("kafka does not answer", where, "start it: tickerplant up")

@@ -90,7 +90,7 @@ class Recorder:
         self._losses = Losses(settings.disconnect_ms_max * NS_PER_MS)
         self._trade_ids = TradeIds(settings.trade_ids_max)
         self._seq = 0
-        self._ticks_due = 0
+        self._due_at = 0
         self._opening: list[Observation] | None = []
         self._held: Tick | None = None
         self._out = Output()
@@ -144,7 +144,7 @@ class Recorder:
             last = opening[-1].ts_recv
             clock.believe(*(times[0] if times else (last, last)))
         source_time = next((t for t, r in times if clock.agrees(t, r)), clock.newest)
-        self._ticks_due = source_time // self._interval_ns
+        self._due_at = source_time - source_time % self._interval_ns + self._interval_ns
         self._control(Start, source_time, rules=self._me.rules, origin=self._me.origin)
         for observation in opening:
             self._take(observation)
@@ -153,13 +153,11 @@ class Recorder:
         ts_recv = self.ts_recv = observation.ts_recv
         clock = self._clock
         time = clock.at(ts_recv)
-        if self._losses:
+        if self._losses.lasting:
             for loss in self._losses.expire(ts_recv):
                 self._gap(loss)
-        due = time // self._interval_ns
-        if due > self._ticks_due and not self._losses.time_stands_still:
-            self._ticks_due = due
-            self._control(Clock, due * self._interval_ns)
+        if time >= self._due_at and not self._losses.time_stands_still:
+            self._tick_clock(time)
         if not isinstance(observation, Tick):
             self._other(observation)
             return
@@ -177,6 +175,12 @@ class Recorder:
             self._publish(observation)
         else:
             self._judge(observation)
+
+    def _tick_clock(self, time: int) -> None:
+        """Write one clock for all multiples of the interval that have passed."""
+        source_time = time - time % self._interval_ns
+        self._due_at = source_time + self._interval_ns
+        self._control(Clock, source_time)
 
     def _judge(self, tick: Tick) -> None:
         """Hold a tick that is far ahead; decide about the one held before it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from operator import gt, lt
 from typing import Final
 
 from schemas.errors import DataError
@@ -52,24 +52,26 @@ class TickCheck:
             raise DataError("quote is crossed", f"bid {bid!r} above ask {ask!r}")
 
     def book(self, book: Book) -> None:
-        bids, asks = book.bids, book.asks
-        size_min = 1 if book.snapshot else 0
-        self._side("bids", bids, size_min)
-        self._side("asks", asks, size_min)
-        if not book.snapshot:
-            return
-        if any(upper[0] <= lower[0] for upper, lower in pairwise(bids)):
-            raise DataError("book is not sorted", "bids must fall")
-        if any(upper[0] >= lower[0] for upper, lower in pairwise(asks)):
-            raise DataError("book is not sorted", "asks must rise")
-        if bids and asks and bids[0][0] >= asks[0][0]:
-            raise DataError("book is crossed", f"bid {bids[0][0]!r}, ask {asks[0][0]!r}")
+        bids = self._side("bids", book.bids, gt if book.snapshot else None)
+        asks = self._side("asks", book.asks, lt if book.snapshot else None)
+        if book.snapshot and bids and asks and bids[0] >= asks[0]:
+            raise DataError("book is crossed", f"bid {book.bids[0][0]!r}, ask {book.asks[0][0]!r}")
 
-    def _side(self, name: str, levels: list[Level], size_min: int) -> None:
-        scaled = self._scaled
-        for price, size in levels:
-            if scaled[price] <= 0 or scaled[size] < size_min:
-                raise DataError("price or size is not positive", f"{name}: {price!r}, {size!r}")
+    def _side(
+        self, name: str, levels: list[Level], order: Callable[[int, int], bool] | None
+    ) -> list[int]:
+        """Return the exact prices. Without an order it is a delta, where a size may be 0."""
+        if not levels:
+            return []
+        prices, sizes = zip(*levels, strict=True)
+        ranks = [*map(self._scaled.__getitem__, prices)]
+        if min(ranks) <= 0:
+            raise DataError("price is not positive", f"{name}: {min(prices)!r}")
+        if min(map(self._scaled.__getitem__, sizes)) < (1 if order else 0):
+            raise DataError("size is not positive", f"{name}: {min(sizes)!r}")
+        if order and not all(map(order, ranks, ranks[1:])):
+            raise DataError("book is not sorted", f"{name}: best first")
+        return ranks
 
 
 def check_times(tick: Tick) -> None:
