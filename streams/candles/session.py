@@ -101,19 +101,14 @@ class Session:
             self.add_gap(Gap(self.hole_from, max(time, self.time)))
             self.hole_from = None
         self.time = max(self.time, time)
-        emitted = [*self._revised.values()]
+        due = self._pop_due()
+        closing = [pair for pair in due if not pair[1].closed]
+        expired = [pair for pair in due if pair[1].closed]
+        result = self._emit([*self._revised.values(), *closing])
         self._revised.clear()
-        expired = []
-        while self._due and self._due[0][0] <= self.time:
-            _, _, series, candle = heappop(self._due)
-            if candle.closed:
-                expired.append((series, candle))
-            else:
-                emitted.append((series, candle))
-                self._watch(candle.ts_close + self.rules.horizon_ms * NS_PER_MS, series, candle)
-        result = self._emit(emitted)
-        while self._due and self._due[0][0] <= self.time:  # closed just now, already out of reach
-            expired.append(heappop(self._due)[2:])
+        for series, candle in closing:
+            self._watch(candle.ts_close + self.rules.horizon_ms * NS_PER_MS, series, candle)
+        expired += self._pop_due()  # closed just now, and already out of reach
         for series, candle in expired:
             self._expire(series, candle)
         self._forget_gaps()
@@ -164,6 +159,12 @@ class Session:
             candle.touches(gap.ts_from, gap.ts_to) for gap in self.gaps if gap.of(series.instrument)
         )
         self._watch(candle.ts_close + self.rules.grace_ms * NS_PER_MS, series, candle)
+
+    def _pop_due(self) -> list[tuple[Series, Candle]]:
+        due = []
+        while self._due and self._due[0][0] <= self.time:
+            due.append(heappop(self._due)[2:])
+        return due
 
     def _watch(self, due: int, series: Series, candle: Candle) -> None:
         heappush(self._due, (due, next(self._ties), series, candle))

@@ -1,0 +1,344 @@
+"""The candle engine against a slow computation, under every cut, restart and neighbour."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import Record, at, clock, end, gap, numbered, records, start, trade
+from candle_oracle import emissions
+from schemas.codec import candle_decoder, encode
+from schemas.events import Candle, CandleRules, Event, Quote, Status, Trade
+from streams.candles.engine import Engine
+from streams.candles.snapshot import Snapshots
+
+
+def fold(events: list[Event], engine: Engine | None = None) -> list[Candle]:
+    out = (engine or Engine()).fold(records(events))
+    assert not out.dead
+    return candles_in([value for _, value in out.candles])
+
+
+def candles_in(values: list[bytes]) -> list[Candle]:
+    found = [candle_decoder.decode(value) for value in values]
+    return [event for event in found if isinstance(event, Candle)]
+
+
+def row(candle: Candle) -> dict[str, Any]:
+    names = set(candle.__struct_fields__) - {"session", "epoch", "price_type", "is_closed"}
+    fields = {name: getattr(candle, name) for name in names}
+    for name in ("volume", "quote_volume", "buy_volume", "buy_quote_volume"):
+        fields[name] = Decimal(fields[name])
+    return fields
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> list[Event]:
+    """Draw a whole session: ticks in and out of order, some too late, gaps, clocks, an end."""
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    horizon_ms = draw(st.sampled_from([2_000, 5_000, 600_000]))
+    rules = CandleRules(
+        intervals=draw(st.sampled_from([("1s",), ("1s", "1m", "5m"), ("1m", "5m")])),
+        grace_ms=draw(st.sampled_from([0, 500, 2_000])),
+        horizon_ms=horizon_ms,
+    )
+    events: list[Event] = [start(rng.uniform(-70, 0.5), rules=rules)]
+    now = 0.0
+    for _ in range(draw(st.integers(1, 60))):
+        now += rng.choice([0.0, 0.001, 0.1, 0.4, 1.0, 3.0, 40.0, 400.0])
+        kind = rng.random()
+        if kind < 0.7:
+            back = rng.choice([0.0, 0.0, 0.0, 0.2, 1.5, 4.0, 70.0, 700.0])
+            price, size = rng.randrange(1, 10**6) / 1000, rng.randrange(10**7) / 10**6
+            instrument, side = rng.choice(["AAA.SIM", "BB.SIM"]), rng.choice(["buy", "sell"])
+            fields = {"instrument": instrument, "side": side}
+            events.append(trade(round(now - back, 9), price, size, **fields))
+        elif kind < 0.93:
+            events.append(clock(now))
+        else:
+            names = rng.choice([(), ("AAA.SIM",)])
+            events.append(gap(now - rng.choice([0.5, 2, 90]), now, instruments=names))
+    return numbered(*events, end(now + rng.choice([0.0, 5.0])))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(sessions())
+def test_candles_and_revisions_equal_a_computation_over_all_ticks(events: list[Event]) -> None:
+    assert [row(candle) for candle in fold(events)] == emissions(events)
+
+
+@settings(max_examples=200, deadline=None)
+@given(sessions(), st.data())
+def test_no_cut_into_batches_and_no_restart_changes_a_byte(
+    events: list[Event], data: st.DataObject
+) -> None:
+    whole = Engine().fold(records(events)).candles
+
+    engine, snapshots, saved, position = Engine(), Snapshots(), {}, 0
+    log = records(events)
+    seen: list[tuple[bytes | None, bytes]] = []
+    sent_at_save, offset = 0, 0
+    while offset < len(log):
+        size = data.draw(st.integers(1, 20))
+        seen += engine.fold(log[offset : offset + size]).candles
+        offset += size
+        what = data.draw(st.sampled_from(["go on", "save", "crash", "save and restart"]))
+        if "save" in what:
+            for key, value in snapshots.changes(engine):
+                saved[key] = value
+                if value is None:
+                    del saved[key]
+            position, sent_at_save = offset, len(seen)
+        if "crash" in what or "restart" in what:
+            again = seen[sent_at_save:]
+            engine, snapshots = Engine(), Snapshots()
+            snapshots.restore(engine, saved)
+            offset = position
+            replayed = engine.fold(log[offset:]).candles
+            assert replayed[: len(again)] == again, "emitted again, with equal bytes"
+            engine, snapshots = Engine(), Snapshots()
+            snapshots.restore(engine, saved)
+            seen = seen[:sent_at_save]
+            if "crash" in what:
+                position = offset
+
+    assert seen == whole
+
+
+@settings(max_examples=100, deadline=None)
+@given(sessions(), sessions())
+def test_another_session_in_the_partition_changes_nothing(
+    events: list[Event], others: list[Event]
+) -> None:
+    alone = fold(events)
+    for other in others:
+        other.session = "sim-2"
+    mixed: list[Event] = []
+    rng = random.Random(len(events))
+    left, right = list(events), list(others)
+    while left or right:
+        mixed.append((left if left and (not right or rng.random() < 0.5) else right).pop(0))
+
+    together = fold(mixed)
+
+    assert [c for c in together if c.session == "sim-1"] == alone
+
+
+@settings(max_examples=100, deadline=None)
+@given(sessions())
+def test_another_instrument_in_the_partition_changes_nothing(events: list[Event]) -> None:
+    only = [e for e in events if not isinstance(e, Trade) or e.instrument == "AAA.SIM"]
+
+    together = [candle for candle in fold(events) if candle.instrument == "AAA.SIM"]
+
+    assert together == fold(only)
+
+
+def test_nothing_is_emitted_by_ticks_alone() -> None:
+    events = numbered(start(), *(trade(second) for second in range(1000)))
+
+    assert fold(events) == []
+
+
+def test_a_candle_closes_once_at_the_first_clock_past_the_grace() -> None:
+    events = numbered(start(), trade(0.5), clock(2.9), clock(3.0), clock(3.25), clock(60))
+
+    assert [(c.interval, c.seq) for c in fold(events)] == [("1s", 3)]
+
+
+def test_a_late_tick_revises_every_interval_once_at_the_next_clock() -> None:
+    events = numbered(
+        start(), trade(0.5), clock(400), trade(0.6, 99.0), trade(0.7, 98.0), clock(400.25), end(401)
+    )
+
+    revised = [(c.interval, c.low, c.trades_count) for c in fold(events) if c.revision == 1]
+
+    assert revised == [("1s", 98.0, 3), ("1m", 98.0, 3), ("5m", 98.0, 3)]
+
+
+def test_a_tick_beyond_the_horizon_is_folded_nowhere_and_named() -> None:
+    engine = Engine()
+
+    out = engine.fold(records(numbered(start(), clock(700), trade(99.9), clock(701))))
+
+    assert candles_in([value for _, value in out.candles]) == []
+    assert b'"missed":{"1s":' in out.late[0][1]
+    assert engine.sessions["sim-1"].ledger.late == 1
+
+
+def test_a_tick_does_not_move_time() -> None:
+    events = numbered(start(), trade(0.5), trade(4_000), trade(0.6), clock(1))
+
+    assert fold(events) == []
+
+
+def test_an_end_closes_what_is_open_and_marks_what_it_cut_short() -> None:
+    events = numbered(start(), trade(0.5), end(1.0))
+
+    assert {c.interval: c.flags for c in fold(events)} == {
+        "1s": (),
+        "1m": ("partial",),
+        "5m": ("partial",),
+    }
+
+
+def test_a_gap_flags_the_candles_it_touches_even_those_closed_and_those_to_come() -> None:
+    events = numbered(
+        start(),
+        trade(0.5),
+        clock(10),
+        gap(0.9, 30),
+        clock(30),
+        trade(29.5),
+        trade(30.0),
+        clock(33),
+    )
+
+    flags = {(c.ts_open, c.revision): c.flags for c in fold(events) if c.interval == "1s"}
+
+    assert flags == {
+        (at(0), 0): (),
+        (at(0), 1): ("gap",),
+        (at(29), 0): ("gap",),
+        (at(30), 0): (),
+    }
+
+
+def test_a_repeated_tick_counts_once() -> None:
+    events = numbered(start(), trade(0.5), trade(0.6), end(1))
+    again = [events[0], events[1], events[1], events[2], events[2], events[1], events[3]]
+
+    assert [c.trades_count for c in fold(again)] == [2, 2, 2]
+
+
+def test_a_start_of_a_higher_epoch_begins_anew_and_the_old_publisher_is_not_heard() -> None:
+    old = numbered(start(), trade(0.5, 1.0), trade(0.6, 1.0))
+    new = numbered(start(epoch=2), trade(0.5, 2.0, epoch=2), end(300, epoch=2))
+    events = [*old[:2], *new[:2], old[2], new[2]]
+
+    assert [(c.epoch, c.high, c.trades_count) for c in fold(events)] == [(2, 2.0, 1)] * 3
+
+
+def test_a_session_taken_over_is_ended_by_its_successor() -> None:
+    events = numbered(start(), trade(0.5), clock(0.75))
+    last = end(0, epoch=2, seq=2**52 + 2, state="failed")
+    last.source_time = 0
+
+    found = fold([*events, last])
+
+    assert {c.flags for c in found} == {("partial",)}
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "not an event"),
+        (None, "empty"),
+        (b"\xff\xfe\x00", "not an event"),
+        (b"[" * 100_000, "not an event"),
+        (b'{"type":"trade"}', "session"),
+        (encode(trade()).replace(b"100.0", b"NaN"), "not an event"),
+        (encode(trade()).replace(b"100.0", b"1e400"), "$.price"),
+        (encode(trade()).replace(b"100.0", b"-1"), "$.price"),
+        (encode(trade()).replace(b"100.0", b"0"), "$.price"),
+        (encode(trade()).replace(b"100.0", b"true"), "$.price"),
+        (encode(trade()).replace(b"100.0", b'"1"'), "$.price"),
+        (encode(trade(seq=7)).replace(b"100.0", b"0.1234567890123"), "too precise"),
+        (encode(trade(seq=7, size=-1.0)), "$.size"),
+        (encode(trade(ts_event=0)), "$.ts_event"),
+        (encode(trade(ts_event=1_760_000_400_000_000)), "$.ts_event"),
+        (encode(trade(ts_event=253_402_300_799 * 10**9)), "$.ts_event"),
+        (encode(trade(instrument="A" * 1_000_000)), "$.instrument"),
+        (encode(trade(seq=7, instrument="aaa sim")), "not an instrument"),
+        (encode(trade(session="nobody")), "without start"),
+        (encode(clock(5, session="nobody")), "without start"),
+        (encode(Quote(session="sim-1", epoch=1, seq=7, instrument="AAA.SIM", ts_event=at(1),
+                      ts_recv=at(1), bid_price=1.0, bid_size=1.0, ask_price=2.0, ask_size=1.0)),
+         "not a trade"),
+    ],
+)  # fmt: skip
+def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_unharmed(
+    value: bytes | None, reason: str
+) -> None:
+    events = numbered(start(), trade(0.5), trade(0.6), end(1), first=5)
+    events[2].seq, events[3].seq = 8, 9
+    log = records(events)
+    log.insert(2, Record(value, offset=77))
+
+    out = Engine().fold(log)
+
+    assert [(letter.offset, letter.value) for letter in out.dead] == [(77, value or b"")]
+    assert reason in out.dead[0].reason
+    assert [c.trades_count for c in candles_in([v for _, v in out.candles])] == [2, 2, 2]
+
+
+def test_data_after_the_end_is_a_dead_letter() -> None:
+    out = Engine().fold(records(numbered(start(), trade(0.5), end(1), trade(1.5), clock(9))))
+
+    assert ["after the end" in letter.reason for letter in out.dead] == [True, True]
+
+
+def test_a_type_of_a_later_version_is_skipped() -> None:
+    out = Engine().fold([Record(b'{"type":"weather","session":"sim-1"}')])
+
+    assert not out.dead
+    assert out.tally["dropped", "unknown type"] == 1
+
+
+def test_control_events_are_forwarded_as_they_came_after_the_candles_they_closed() -> None:
+    status = Status(session="sim-1", epoch=1, seq=0, source_time=at(9))
+    log = records(numbered(start(), trade(0.5), clock(9), status, end(10)))
+
+    values = [value for _, value in Engine().fold(log).candles]
+
+    kinds = [candle_decoder.decode(value).__struct_config__.tag for value in values]
+    assert kinds == ["start", "candle", "clock", "status", "candle", "candle", "end"]
+    assert [log[0].value, log[2].value, log[3].value, log[4].value] == [
+        value for value, kind in zip(values, kinds, strict=True) if kind != "candle"
+    ]
+
+
+def test_ticks_that_the_publisher_counted_and_nobody_saw_are_reported_once() -> None:
+    events = numbered(start(), trade(0.5), clock(1, counts=3), clock(2, counts=3))
+
+    assert Engine().fold(records(events)).tally["missing", ""] == 2
+
+
+def test_saved_state_shrinks_to_nothing_but_the_order_when_a_session_ends() -> None:
+    engine, snapshots, saved = Engine(), Snapshots(), {}
+    log = records(numbered(start(), *(trade(s) for s in range(90)), clock(80), end(90)))
+    for number, record in enumerate(log):
+        engine.fold([record])
+        if number % 7 == 0 or record is log[-1]:
+            saved |= dict(snapshots.changes(engine))
+        if number == len(log) // 2:
+            assert len([value for value in saved.values() if value]) >= 2
+
+    assert [key for key, value in saved.items() if value] == [b'["session","sim-1"]']
+
+
+def test_only_a_bounded_number_of_ended_sessions_is_remembered() -> None:
+    engine = Engine(ended_sessions_max=3)
+    for number in range(9):
+        name = {"session": f"s{number}"}
+        engine.fold(records(numbered(start(**name), trade(0.5, **name), end(1, **name))))
+
+    assert list(engine.sessions) == ["s6", "s7", "s8"]
+
+
+def test_records_that_expired_unread_are_a_gap_in_sessions_that_are_alive() -> None:
+    engine = Engine()
+    events = numbered(start(), trade(0.5), clock(0.6), trade(9.5), clock(12))
+    engine.fold(records(events[:3]))
+
+    engine.lose([])
+    out = engine.fold(records(events[3:]))
+
+    found = candles_in([value for _, value in out.candles])
+    assert {(c.ts_open, c.flags) for c in found} == {(at(0), ("gap",)), (at(9), ("gap",))}
