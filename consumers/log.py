@@ -47,7 +47,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
     def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
         consume = settings.consume
         self._servers = settings.kafka.servers
-        self._group = consume.group
+        self._group = settings.store_group
         self._rows_max = consume.batch_rows_max
         self._poll_s = consume.poll_ms / 1000
         self._topics = list(topics)

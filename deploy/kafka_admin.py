@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -19,6 +20,8 @@ from schemas.topics import TOPICS, Topic
 
 REQUEST_MS_MAX: Final = 15_000
 POLL_S: Final = 0.1
+Place = tuple[str, int]
+"""Topic and partition."""
 
 # It logs each refused connection as an error; we raise what matters.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -45,11 +48,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await client.start()
         yield client
     except (KafkaError, OSError, TimeoutError) as error:
-        raise UnavailableError(
-            "Kafka does not answer",
-            f"{settings.kafka.servers}: {type(error).__name__}: {error}"[:300],
-            "see: tickerplant status; tickerplant logs kafka",
-        ) from error
+        raise _unavailable(settings, error) from error
     finally:
         await client.close()
 
@@ -130,6 +129,45 @@ async def remove(settings: Settings) -> list[str]:
         if names:
             _check(await client.delete_topics(names), "topic_error_codes")
     return names
+
+
+async def committed(settings: Settings, group: str) -> dict[Place, int]:
+    """Return the offset that a consumer group goes on from, by topic and partition."""
+    async with admin(settings) as client:
+        found = await client.list_consumer_group_offsets(group)
+    return {(place.topic, place.partition): entry.offset for place, entry in found.items()}
+
+
+async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[Place, int]:
+    """Return the offset after the last record, by topic and partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        wanted = set(topics)
+        places = [
+            TopicPartition(topic, partition)
+            for topic in wanted
+            for partition in await _numbers(consumer, topic)
+        ]
+        ends = await consumer.end_offsets(places)
+    except KafkaError as error:
+        raise _unavailable(settings, error) from error
+    finally:
+        await consumer.stop()
+    return {(place.topic, place.partition): end for place, end in ends.items()}
+
+
+async def _numbers(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer.topics()
+    return consumer.partitions_for_topic(topic) or set()
+
+
+def _unavailable(settings: Settings, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        "Kafka does not answer",
+        f"{settings.kafka.servers}: {type(error).__name__}: {error}"[:300],
+        "see: tickerplant status; tickerplant logs kafka",
+    )
 
 
 def _partitions(topic: Topic, settings: Settings) -> int:

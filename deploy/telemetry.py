@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.request import urlopen
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.errors import PortTakenError
 from schemas.health import Health
@@ -49,3 +52,14 @@ def serve_telemetry(port: int, health: Health, setting: str) -> ThreadingHTTPSer
     server.daemon_threads = True
     Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
     return server
+
+
+def scrape(port: int) -> Counter[str]:
+    """Read a process's own ``/metrics``: sums over all labels, by sample name."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    sums: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            sums[sample.name] += sample.value  # type: ignore[assignment]
+    return sums

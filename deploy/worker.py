@@ -26,7 +26,7 @@ def run_worker(stage: str) -> None:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    for noisy in ("aiokafka", "faust", "mode"):
+    for noisy in ("aiokafka", "faust", "mode", "abc"):  # Faust's own consumer logs as "abc"
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         settings = load_settings()
@@ -41,10 +41,9 @@ async def _run(stage: str, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    health = Health("worker")
+    health = Health(*CHECKS[stage])
     section = getattr(settings, stage)
     server = serve_telemetry(section.metrics_port, health, f"{stage}.metrics_port")
-    health.good("worker")
     log.info("worker started stage=%s metrics_port=%d", stage, section.metrics_port)
     try:
         await STAGES[stage](settings, health, stop)
@@ -70,10 +69,11 @@ async def _consume(settings: Settings, health: Health, stop: asyncio.Event) -> N
     from consumers.consume import consume
     from producers.publisher import Publisher
 
-    async with Publisher(settings, health) as letters:
+    async with Publisher(settings, health, stage="consume") as letters:
         await consume(settings, letters, health, stop)
 
 
+CHECKS = {"produce": ("kafka",), "stream": ("kafka",), "consume": ("kafka", "questdb")}
 STAGES: dict[str, StageLoop] = {"produce": _produce, "stream": _stream, "consume": _consume}
 
 if __name__ == "__main__":

@@ -155,6 +155,16 @@ class Settings(_Section):
     stream: Stream = Stream()
     consume: Consume = Consume()
 
+    @property
+    def stream_group(self) -> str:
+        """Consumer group (and Faust app) of the stream workers."""
+        return f"{self.stream.app_id}.{self.namespace}"
+
+    @property
+    def store_group(self) -> str:
+        """Consumer group of the store sink."""
+        return f"{self.consume.group}.{self.namespace}"
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Load the settings; ``overrides`` (from command-line options) win over everything."""

@@ -70,7 +70,7 @@ class Worker:
     def _build_app(self) -> Any:
         settings, config = self._settings, self._settings.stream
         app = faust.App(
-            f"{config.app_id}.{settings.namespace}",
+            settings.stream_group,
             broker=[f"kafka://{server}" for server in settings.kafka.servers.split(",")],
             topic_partitions=settings.kafka.partitions,
             topic_allow_declare=False,

@@ -79,7 +79,7 @@ class Stage:
     async def committed(self, topic: str, end: int) -> None:
         """Wait until the group has committed ``end`` of the partition 0 of a topic."""
         place = TopicPartition(f"{self.settings.namespace}.{topic}", 0)
-        group = self.settings.consume.group
+        group = self.settings.store_group
 
         async def there() -> bool:
             admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka.servers)

@@ -28,6 +28,14 @@ WHERE instrument = %(instrument)s AND interval = %(interval)s AND price_type = '
 ORDER BY ts_open, session, revision
 LIMIT -1000000
 """
+_LATEST = """
+SELECT instrument, interval, ts_open::long AS ts_open, open, high, low, close,
+    volume::varchar AS volume, quote_volume::varchar AS quote_volume, vwap, trades_count,
+    buy_volume::varchar AS buy_volume, buy_quote_volume::varchar AS buy_quote_volume, flags
+FROM aggregated_ohlcv WHERE session = %(session)s
+LATEST ON ts_open PARTITION BY instrument, interval
+ORDER BY instrument, interval
+"""
 # The inner limit spares sorting the table; no instrument has as many books at one time.
 _BOOK = f"""
 SELECT instrument, session, seq, ts_event::long AS ts_event, ts_recv::long AS ts_recv, update_id,
@@ -74,6 +82,11 @@ def candles(  # noqa: PLR0913 - the options of a query
         return [candle for candle in latest.values() if candle["session"] == session]
     buckets = groupby(latest.values(), key=lambda candle: candle["ts_open"])
     return [min(bucket, key=_rank) for _, bucket in buckets]
+
+
+def latest_candles(db: Database, session: str) -> list[Row]:
+    """Return the newest closed candle of each instrument and interval of a session."""
+    return [_candle(row) for row in db.rows(_LATEST, session=session)]
 
 
 def book(db: Database, instrument: str) -> Row | None:

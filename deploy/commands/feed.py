@@ -1,0 +1,146 @@
+"""``tickerplant feed``: publish a simulated market or a recorded one, from this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from schemas.errors import AlreadyRunningError, SettingsError
+from schemas.health import Health
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from producers.feed import Feed
+    from producers.produce import Summary
+
+feed_app = typer.Typer(help="Publish a feed: simulated or recorded.", no_args_is_help=True)
+WAIT_S_MAX = 120.0
+
+Wait = Annotated[bool, typer.Option("--wait", help="Return when all of it is stored.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(feed_app, name="feed")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A feed, who publishes it and what is to be done when it is over."""
+
+    feed: Feed
+    owner: str
+    wait: bool
+    json: bool
+
+
+@feed_app.command()
+def simulated(  # noqa: PLR0913 - the options of a command
+    *,
+    seconds: Annotated[float | None, typer.Option(help="Market time; 0 is endless.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Trades a second, all instruments.")] = None,
+    instruments: Annotated[int | None, typer.Option(help="How many.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same market.")] = None,
+    max_speed: Annotated[bool, typer.Option("--max-speed", help="As fast as possible.")] = False,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:
+    """Publish a seeded market; the other settings of it are [simulated] in the settings."""
+    from producers.feeds.simulated import SimulatedFeed
+
+    given = {"duration_s": seconds, "rate": rate, "instruments": instruments, "seed": seed}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if max_speed:
+        options["max_speed"] = True
+    settings = load_settings(simulated=options)
+    owner = f"feed-{socket.gethostname()}-{os.getpid()}"
+    _publish(settings, Publication(SimulatedFeed(settings.simulated), owner, wait, json))
+
+
+@feed_app.command()
+def recorded(  # noqa: PLR0913 - the options of a command
+    paths: Annotated[list[Path], typer.Argument(help="Captures; given together, one session.")],
+    *,
+    venue: Annotated[str, typer.Option(help="BINANCE or BINANCE-USDM.")],
+    speed: Annotated[str, typer.Option(help="Factor of the recorded pace, or max.")] = "1",
+    depth: Annotated[int | None, typer.Option(help="Levels a side of the books.")] = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:
+    """Publish raw captures: lines of `<receive time ns> <frame>`, plain or gzip."""
+    from deploy.local.lock import exclusive
+    from producers.feeds.recorded import RecordedFeed
+
+    settings = load_settings()
+    levels = depth or settings.produce.book_depth
+    feed = RecordedFeed(paths, venue.upper(), depth=levels, speed=_speed(speed))
+    # Killed, it is fed again at once: whoever holds the lock is its only living feeder here.
+    lock = settings.home / "run" / f"{feed.session}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(lock, wait=False))
+        except BlockingIOError:
+            hint = "wait for it, or end it; feeding twice adds nothing"
+            raise AlreadyRunningError("these files are being fed", feed.session, hint) from None
+        owner = f"feed-{socket.gethostname()}-{feed.session}"
+        _publish(settings, Publication(feed, owner, wait, json))
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise SettingsError(
+            "speed cannot be used", repr(text), "a factor such as 10 or 0.5, or max"
+        )
+    return speed
+
+
+def _publish(settings: Settings, publication: Publication) -> None:
+    produce = settings.produce.model_copy(update={"owner": publication.owner})
+    summary = asyncio.run(_run(settings.model_copy(update={"produce": produce}), publication))
+    if publication.json:
+        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+        return
+    sys.stdout.write(
+        f"session {summary.session}: {summary.trades} trades, {summary.books} books, "
+        f"{summary.quotes} quotes, {summary.duplicates} duplicates, {summary.rejected} refused, "
+        f"{summary.gaps} gaps\n"
+    )
+    for reason, count in summary.skipped.items():
+        sys.stdout.write(f"skipped {count}: {reason}\n")
+
+
+async def _run(settings: Settings, publication: Publication) -> Summary:
+    from deploy.local.progress import Shown
+    from deploy.stored import wait_stored
+    from producers.produce import produce
+
+    stop, feed = asyncio.Event(), publication.feed
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with Shown() as progress:
+        progress.begin("publishing")
+        summary = await produce(feed, settings, Health(), stop)
+        progress.done("publishing", f"{summary.trades + summary.books + summary.quotes} events")
+        if publication.wait:
+            progress.begin("storing")
+            await wait_stored(settings, summary.end_offsets, seconds=WAIT_S_MAX)
+            progress.done("storing")
+    return summary
