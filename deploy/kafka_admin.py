@@ -139,27 +139,25 @@ async def committed(settings: Settings, group: str) -> dict[Place, int]:
 
 
 async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[Place, int]:
-    """Return the offset after the last record, by topic and partition."""
+    """Return the offset after the last record, by topic and partition.
+
+    Raises ``UnavailableError``, also for a topic that is not there.
+    """
+    wanted = set(topics)
+    async with admin(settings) as client:
+        partitions = await _partitions_of(client, wanted)
+    if missing := wanted - partitions.keys():
+        raise UnavailableError("topics are not there", ", ".join(sorted(missing)), "provision them")
+    places = [TopicPartition(name, n) for name, count in partitions.items() for n in range(count)]
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers, enable_auto_commit=False)
     try:
         await consumer.start()
-        wanted = set(topics)
-        places = [
-            TopicPartition(topic, partition)
-            for topic in wanted
-            for partition in await _numbers(consumer, topic)
-        ]
         ends = await consumer.end_offsets(places)
     except KafkaError as error:
         raise _unavailable(settings, error) from error
     finally:
         await consumer.stop()
     return {(place.topic, place.partition): end for place, end in ends.items()}
-
-
-async def _numbers(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(topic) or set()
 
 
 def _unavailable(settings: Settings, error: Exception) -> UnavailableError:
