@@ -160,6 +160,25 @@ async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[Place, int
     return {(place.topic, place.partition): end for place, end in ends.items()}
 
 
+async def values(settings: Settings, topic: str) -> AsyncIterator[bytes | None]:
+    """Give the value of every record that is on a topic now, partition by partition in order."""
+    ends = await log_ends(settings, [topic])
+    places = [TopicPartition(*place) for place in ends]
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    yield record.value
+    except KafkaError as error:
+        raise _unavailable(settings, error) from error
+    finally:
+        await consumer.stop()
+
+
 def _unavailable(settings: Settings, error: Exception) -> UnavailableError:
     return UnavailableError(
         "Kafka does not answer",

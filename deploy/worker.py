@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from deploy.telemetry import serve_telemetry
-from schemas.errors import TickerplantError
+from schemas.errors import TickerplantError, UnavailableError
 from schemas.health import Health
 from schemas.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
+KAFKA_POLL_S = 0.5
 StageLoop = Callable[[Settings, Health, asyncio.Event], Awaitable[None]]
 
 
@@ -26,7 +27,9 @@ def run_worker(stage: str) -> None:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    for noisy in ("aiokafka", "faust", "mode", "abc"):  # Faust's own consumer logs as "abc"
+    # aiokafka logs each refused connection as an error, ten a second; health says it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for noisy in ("faust", "mode", "abc"):  # Faust's own consumer logs as "abc"
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         settings = load_settings()
@@ -46,10 +49,30 @@ async def _run(stage: str, settings: Settings) -> None:
     server = serve_telemetry(section.metrics_port, health, f"{stage}.metrics_port")
     log.info("worker started stage=%s metrics_port=%d", stage, section.metrics_port)
     try:
-        await STAGES[stage](settings, health, stop)
+        if await _kafka_there(settings, health, stop):
+            await STAGES[stage](settings, health, stop)
     finally:
         server.shutdown()
     log.info("worker stopped stage=%s", stage)
+
+
+async def _kafka_there(settings: Settings, health: Health, stop: asyncio.Event) -> bool:
+    """Wait for Kafka, however long it is away; False if stopped before it came."""
+    from deploy import kafka_admin
+
+    while not stop.is_set():
+        try:
+            await kafka_admin.ping(settings)
+        except UnavailableError as error:
+            health.bad("kafka", str(error))
+        else:
+            return True
+        try:
+            async with asyncio.timeout(KAFKA_POLL_S):
+                await stop.wait()
+        except TimeoutError:
+            continue
+    return False
 
 
 async def _produce(settings: Settings, health: Health, stop: asyncio.Event) -> None:

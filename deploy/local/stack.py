@@ -101,6 +101,10 @@ class Stack:
         self._held.close()
         self._stopped.set()
 
+    async def stop_service(self, name: str) -> None:
+        """Stop one service for good: the market is over, the rest runs on."""
+        await self._supervisors[name].stop()
+
     def pids(self) -> dict[str, int]:
         """Return the pid of each service that is alive now."""
         found = {name: supervisor.pid for name, supervisor in self._supervisors.items()}

@@ -1,0 +1,184 @@
+"""The soak: a market runs, processes are killed, and then everything is counted.
+
+``python -m deploy.soak --faults 100 --seed 1`` prints a line a fault on stderr and one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import msgspec
+import typer
+
+from consumers.store import reader
+from consumers.store.sql import Database, database
+from consumers.store.verify import verify
+from deploy import kafka_admin
+from deploy.local.jars import ensure_jars
+from deploy.local.progress import Shown
+from deploy.local.stack import Stack
+from deploy.stored import wait_stored
+from producers.publisher import Publisher
+from schemas.codec import decode, input_decoder, session_decoder
+from schemas.events import Book, SessionRecord, Trade
+from schemas.health import Health
+from schemas.settings import Settings, load_settings
+from schemas.topics import BOOKS, DEAD_LETTERS, SESSIONS, TRADES
+
+TARGETS = ("produce", "stream", "consume", "kafka", "questdb")
+BETWEEN_S = (1.0, 4.0)
+WHOLE_SHARE = 0.7
+STORED_S_MAX = 90.0
+Say = Callable[[str], None]
+
+
+class SoakResult(msgspec.Struct, kw_only=True):
+    """What was on the topics, what is in the store, and every difference between them."""
+
+    faults: dict[str, int]
+    sessions: dict[str, int]
+    """By state: all but the last one died and were ended as failed by their successors."""
+    trades_on_topic: int
+    trades_stored: int
+    books_on_topic: int
+    books_stored: int
+    candles_checked: int
+    candles_different: int
+    dead_letters: int
+    wrong_sessions: list[str]
+    """Sessions whose counts differ or whose candles do."""
+
+    @property
+    def clean(self) -> bool:
+        return not self.wrong_sessions and not self.dead_letters and "active" not in self.sessions
+
+
+async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResult:
+    """Kill processes of a running stack ``faults`` times, let the market end, and compare."""
+    rng, killed = random.Random(seed), Counter[str]()  # noqa: S311 - repeatable faults
+    stack = Stack(settings)
+    settings = await stack.start()
+    try:
+        for number in range(faults):
+            await asyncio.sleep(rng.uniform(*BETWEEN_S))
+            if rng.random() < WHOLE_SHARE:  # otherwise one fault falls into the next
+                await _whole(stack)
+            least = min(killed[name] for name in TARGETS)
+            alive = [name for name in TARGETS if name in stack.pids()]
+            name = rng.choice([n for n in alive if killed[n] == least] or alive)
+            os.kill(stack.pids()[name], signal.SIGKILL)
+            killed[name] += 1
+            say(f"{number + 1}/{faults} killed {name}")
+        await asyncio.sleep(max(BETWEEN_S))
+        await kafka_admin.wait_for_kafka(settings, STORED_S_MAX)
+        await _whole(stack)
+        await stack.stop_service("produce")
+        inputs = [topic.full_name(settings.namespace) for topic in (TRADES, BOOKS)]
+        ends: dict[str, dict[int, int]] = {name: {} for name in inputs}
+        for (topic, partition), end in (await kafka_admin.log_ends(settings, inputs)).items():
+            ends[topic][partition] = end - 1
+        await wait_stored(settings, ends, seconds=STORED_S_MAX)
+        return await _compare(settings, dict(killed))
+    finally:
+        await stack.stop()
+
+
+async def _whole(stack: Stack) -> None:
+    """Wait until every process is back: only a living recorder ends its session itself."""
+    async with asyncio.timeout(STORED_S_MAX):
+        steady = 0
+        while steady < 20:
+            steady = steady + 1 if stack.pids().keys() >= set(TARGETS) else 0
+            await asyncio.sleep(0.1)
+
+
+async def _compare(settings: Settings, killed: dict[str, int]) -> SoakResult:
+    async with Publisher(settings, Health()) as kafka:
+        catalogue = await _sessions(kafka, settings)
+        trades, books = await _published(settings)
+        letters = len(await kafka.read(DEAD_LETTERS.full_name(settings.namespace)))
+    return await asyncio.to_thread(_check, settings, catalogue, trades, books, killed, letters)
+
+
+def _check(  # noqa: PLR0913, PLR0917 - what was read, side by side
+    settings: Settings,
+    catalogue: dict[str, SessionRecord],
+    trades: Counter[str],
+    books: Counter[str],
+    killed: dict[str, int],
+    letters: int,
+) -> SoakResult:
+    result = SoakResult(
+        faults=killed,
+        sessions=dict(Counter(str(entry.state) for entry in catalogue.values())),
+        trades_on_topic=trades.total(),
+        trades_stored=0,
+        books_on_topic=books.total(),
+        books_stored=0,
+        candles_checked=0,
+        candles_different=0,
+        dead_letters=letters,
+        wrong_sessions=[],
+    )
+    with database(settings.questdb) as db:
+        for session in sorted({*catalogue, *trades, *books}):
+            if not _agrees(db, session, trades[session], books[session], result):
+                result.wrong_sessions.append(session)
+    return result
+
+
+def _agrees(db: Database, session: str, trades: int, books: int, result: SoakResult) -> bool:
+    stored, report = reader.counts(db, session), verify(db, session)
+    result.trades_stored += stored["trades"]
+    result.books_stored += stored["books"]
+    result.candles_checked += report.candles
+    result.candles_different += report.different
+    return (stored["trades"], stored["books"], report.different) == (trades, books, 0)
+
+
+async def _sessions(kafka: Publisher, settings: Settings) -> dict[str, SessionRecord]:
+    records = await kafka.read(SESSIONS.full_name(settings.namespace))
+    entries = [session_decoder.decode(value) for _, value in records if value]
+    return {entry.session: entry for entry in entries}
+
+
+async def _published(settings: Settings) -> tuple[Counter[str], Counter[str]]:
+    """Count the distinct ticks of each session on its topic."""
+    counted = []
+    for topic, kind in ((TRADES, Trade), (BOOKS, Book)):
+        seen: set[tuple[str, int]] = set()
+        async for value in kafka_admin.values(settings, topic.full_name(settings.namespace)):
+            tick = decode(input_decoder, value)
+            if isinstance(tick, kind):
+                seen.add((tick.session, tick.seq))
+        counted.append(Counter(session for session, _ in seen))
+    return counted[0], counted[1]
+
+
+def main(
+    faults: Annotated[int, typer.Option(help="How many kills.")] = 100,
+    seed: Annotated[int, typer.Option()] = 1,
+    rate: Annotated[float, typer.Option(help="Trades a second.")] = 500,
+) -> None:
+    """Run a soak in a throw-away stack; exit code 1 if anything was lost, doubled or wrong."""
+    market = {"rate": rate, "out_of_order_share": 0.02, "late_share": 0.01, "duplicate_share": 0.01}
+    with TemporaryDirectory(prefix="tickerplant-soak-") as home:
+        feed = {"feed": "simulated"}
+        settings = load_settings(home=home, ports="auto", simulated=market, produce=feed)
+        with Shown() as progress:
+            ensure_jars(settings.cache, progress)
+            result = asyncio.run(soak(settings, faults, seed, progress.say))
+    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    raise typer.Exit(0 if result.clean else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
