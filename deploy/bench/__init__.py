@@ -1,0 +1,1 @@
+"""Measure the stages against what their libraries can do alone. ``python -m deploy.bench``."""
