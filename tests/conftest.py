@@ -6,16 +6,32 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from secrets import choice
 from uuid import uuid4
 
 import pytest
 
 from deploy import kafka_admin
-from schemas.settings import PREFIX, Settings, child_environment, load_settings
+from deploy.local.ports import choose_ports
+from schemas.settings import (
+    PREFIX,
+    Settings,
+    as_environment,
+    child_environment,
+    load_settings,
+)
 
 CLI = (sys.executable, "-m", "deploy.cli")
 UP_S_MAX = 240
+KEPT_PORTS = (
+    "kafka.port",
+    "kafka.controller_port",
+    "questdb.http_port",
+    "questdb.pg_port",
+    "questdb.min_port",
+)
 
 
 def pytest_configure() -> None:
@@ -64,3 +80,23 @@ async def settings(servers: Settings, tmp_path: Path) -> AsyncIterator[Settings]
     await kafka_admin.provision(settings)
     yield settings
     await kafka_admin.remove(settings)
+
+
+@pytest.fixture
+def pipeline(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a namespace in which the workers that stream and store are running."""
+    elsewhere = settings.model_copy(update={"home": tmp_path})
+    ports = choose_ports(elsewhere, frozenset(KEPT_PORTS), choice)
+    running = settings.model_copy(update={"stream": ports.stream, "consume": ports.consume})
+    environment = child_environment(**as_environment(running))
+    processes = []
+    with ExitStack() as logs:
+        for stage in ("stream", "consume"):
+            log = logs.enter_context((tmp_path / f"{stage}.log").open("w"))
+            command = (*CLI, "worker", stage)
+            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        yield running
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(60)

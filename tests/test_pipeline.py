@@ -1,0 +1,176 @@
+"""The whole pipeline on real servers: markets in, candles out, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import CLI
+from consumers.store import reader
+from consumers.store.sql import database
+from deploy.soak import soak
+from schemas.events import NS_PER_MS
+from schemas.settings import Settings, as_environment, child_environment, load_settings
+
+pytestmark = pytest.mark.stack
+CAPTURES = Path(__file__).parents[2] / "shared" / "data" / "binance_raw"
+FUTURES = ("BINANCE-USDM", ["usdm_btcusdt_20240808.gz"], "usdm_btcusdt_candles_1m.csv")
+SPOT = (
+    "BINANCE",
+    ["spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"],
+    "spot_btcusdt_candles_1m_derived.csv",
+)
+needs_captures = pytest.mark.skipif(
+    not CAPTURES.is_dir(), reason="the recorded market data is not beside the checkout"
+)
+
+
+def command(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        (*CLI, *arguments),
+        env=child_environment(**as_environment(settings)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(settings: Settings, *arguments: str) -> str:
+    with command(settings, *arguments) as process:
+        out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, out + err
+    return out
+
+
+def feed(settings: Settings, venue: str, files: list[str], speed: str = "max") -> list[str]:
+    paths = [str(CAPTURES / name) for name in files]
+    return ["feed", "recorded", *paths, "--venue", venue, "--speed", speed, "--wait", "--json"]
+
+
+def published(name: str) -> list[dict[str, Any]]:
+    """Read the exchange's candles under our field names."""
+    rows = []
+    with (CAPTURES / name).open() as file:
+        for row in csv.DictReader(file):
+            ts_open = int(row["open_time_ms"]) * NS_PER_MS
+            prices = {field: float(row[field]) for field in ("open", "high", "low", "close")}
+            sums = {
+                "volume": row["volume"],
+                "quote_volume": row["quote_volume"],
+                "buy_volume": row["taker_buy_volume"],
+                "buy_quote_volume": row["taker_buy_quote_volume"],
+            }
+            exact = {field: Decimal(text) for field, text in sums.items()}
+            count = {"trades_count": int(row["trades"])}
+            rows.append({"ts_open": ts_open} | prices | exact | count)
+    return rows
+
+
+def like(candle: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    return {
+        field: Decimal(candle[field]) if isinstance(value, Decimal) else candle[field]
+        for field, value in wanted.items()
+    }
+
+
+def everything(settings: Settings, session: str) -> list[Any]:
+    """Every stored row of a session, all columns, in a fixed order."""
+    queries = (
+        "SELECT * FROM tick_prices WHERE session = %(s)s ORDER BY seq",
+        "SELECT * FROM tick_orderbook WHERE session = %(s)s ORDER BY seq",
+        "SELECT * FROM aggregated_ohlcv WHERE session = %(s)s ORDER BY ts_open, interval, revision",
+    )
+    with database(settings.questdb) as db:
+        return [db.rows(query, s=session) for query in queries]
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@needs_captures
+@pytest.mark.parametrize(("venue", "files", "answers"), [FUTURES, SPOT], ids=["futures", "spot"])
+def test_candles_of_a_recorded_market_equal_the_exchanges_and_feeding_again_changes_no_row(
+    pipeline: Settings, venue: str, files: list[str], answers: str
+) -> None:
+    wanted = published(answers)
+
+    summary = json.loads(run(pipeline, *feed(pipeline, venue, files)))
+    name = ("candles", f"BTCUSDT.{venue}", "--interval", "1m", "--format", "json")
+    candles = {row["ts_open"]: row for row in json.loads(run(pipeline, *name))}
+    before = everything(pipeline, summary["session"])
+    again = json.loads(run(pipeline, *feed(pipeline, venue, files)))
+
+    assert [like(candles[row["ts_open"]], row) for row in wanted] == wanted
+    assert all(not candles[row["ts_open"]]["flags"] for row in wanted)
+    assert len(before[0]) == summary["trades"]
+    assert len(before[1]) == summary["books"]
+    assert again["epoch"] == summary["epoch"] + 1
+    assert everything(pipeline, summary["session"]) == before
+
+
+@needs_captures
+def test_a_file_feed_that_was_killed_is_simply_fed_again(pipeline: Settings) -> None:
+    venue, files, answers = FUTURES
+    paced = feed(pipeline, venue, files, speed="30")
+    with command(pipeline, *paced) as process, database(pipeline.questdb) as db:
+        name = {"i": "BTCUSDT.BINANCE-USDM"}
+        count = "SELECT count() AS n FROM tick_prices WHERE instrument = %(i)s"
+        here = db.rows(count, **name)[0]["n"]
+        # Rows of another test may be there already: then some seconds of feeding are enough.
+        wait_for(
+            lambda: process.poll() is not None or db.rows(count, **name)[0]["n"] > here or here
+        )
+        process.kill()
+
+    summary = json.loads(run(pipeline, *feed(pipeline, venue, files)))
+
+    wanted = published(answers)
+    with database(pipeline.questdb) as db:
+        found = reader.candles(db, name["i"], "1m", session=summary["session"])
+        stored = reader.counts(db, summary["session"])
+    candles = {row["ts_open"]: row for row in found}
+    assert [like(candles[row["ts_open"]], row) for row in wanted] == wanted
+    assert (stored["trades"], stored["books"]) == (21_313, 6_547)
+
+
+def test_the_demo_verifies_what_it_shows() -> None:
+    demo = (*CLI, "demo", "--seconds", "8", "--json")
+    process = subprocess.run(demo, capture_output=True, text=True, timeout=240, check=False)
+
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout.splitlines()[-1])
+    assert result["verified"] is True
+    assert result["trades_produced"] == result["trades_stored"] > 0
+    assert result["candles_closed"] == result["candles_stored"] > 0
+    assert result["dead_letters"] == 0
+    assert result["seconds_to_first_candle"] > 0
+
+
+def test_nothing_is_lost_or_doubled_while_everything_is_killed(tmp_path: Path) -> None:
+    market = {"rate": 500, "out_of_order_share": 0.02, "late_share": 0.01, "duplicate_share": 0.01}
+    settings = load_settings(
+        home=str(tmp_path), ports="auto", simulated=market, produce={"feed": "simulated"}
+    )
+
+    result = asyncio.run(soak(settings, faults=5, seed=7, say=print))
+
+    assert result.clean, result
+    assert result.faults == dict.fromkeys(("produce", "stream", "consume", "kafka", "questdb"), 1)
+    assert result.trades_stored == result.trades_on_topic > 0
+    assert result.books_stored == result.books_on_topic > 0
+    assert result.sessions == {"failed": 1, "completed": 1}
+    assert result.candles_checked > 0
