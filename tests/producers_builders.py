@@ -66,6 +66,10 @@ def events(output: Output, topic: str = "test.trades", partition: int = 0) -> li
     ]
 
 
+def of(kind, some):
+    return [event for event in some if isinstance(event, kind)]
+
+
 def _add(total: Output, more: Output) -> None:
     total.records += more.records
     total.letters += more.letters

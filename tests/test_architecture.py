@@ -149,7 +149,7 @@ def computation_is_pure(file: File) -> Iterator[str]:
 
 
 def files_are_short(file: File) -> Iterator[str]:
-    if file.nodes and file.package != "tests" and file.lines > FILE_LINES_MAX:
+    if file.nodes and file.lines > FILE_LINES_MAX:
         yield f"has {file.lines} lines, at most {FILE_LINES_MAX}: split it by reason to change"
 
 

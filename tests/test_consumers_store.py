@@ -1,27 +1,21 @@
-"""What is written to a real QuestDB comes back as it was, once, and is checked by SQL."""
+"""What is written to a real QuestDB comes back as it was, once."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from math import ulp
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from builders import trade
 from consumers.store import reader
 from consumers.store.books import BookSink
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
-from consumers.store.migrate import FOLDER, TRACKING, migrate, plan
 from consumers.store.sql import database
 from consumers.store.trades import TradeSink
-from consumers.store.verify import verify
 from consumers_builders import book, candle
-from schemas.errors import RejectedError, StackError, UnavailableError, UnknownNameError
+from schemas.errors import RejectedError, UnavailableError, UnknownNameError
 from schemas.events import Candle
 from schemas.tables import book_columns
 
@@ -202,149 +196,3 @@ def test_an_unknown_instrument_is_told_those_that_are_known(client, db, session,
 def test_input_is_bound_and_never_part_of_a_statement(db):
     with pytest.raises(UnknownNameError):
         reader.book(db, "x' OR 1 = 1 --")
-
-
-numbers = st.decimals(0, 10**9, places=9).filter(
-    lambda n: len(n.normalize().as_tuple().digits) <= 15
-)
-
-
-@hypothesis_settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(st.lists(numbers | st.integers(10**9, 10**15 - 1).map(Decimal), min_size=50, max_size=50))
-def test_the_cast_of_the_check_is_exact_for_what_events_carry(db, values):
-    doubles = [float(value) for value in values]
-    columns = ", ".join(
-        f"cast(%(x{i})s::double AS DECIMAL(38, 9))::varchar AS d{i}" for i in range(len(values))
-    )
-
-    (row,) = db.rows(f"SELECT {columns}", **{f"x{i}": x for i, x in enumerate(doubles)})
-
-    assert [Decimal(text) for text in row.values()] == values
-
-
-def verified_session(client, session, instrument):
-    """Two candles, the first with ties in time, whose open and close are told by seq."""
-    own = {"session": session, "instrument": instrument}
-    trades = [
-        trade(0, price=3.1, size=0.1, seq=3, side="buy", **own),
-        trade(0, price=1.3, size=0.2, seq=1, **own),
-        trade(0, price=2.7, size=0.7, seq=2, side="sell", **own),
-        trade(1, price=0.1, size=0.000000003, seq=4, **own),
-    ]
-    first = {
-        "open": 1.3,
-        "high": 3.1,
-        "low": 1.3,
-        "close": 3.1,
-        "volume": "1",
-        "quote_volume": "2.46",
-        "vwap": 2.46,
-        "trades_count": 3,
-        "buy_volume": "0.1",
-        "buy_quote_volume": "0.31",
-    }
-    second = dict.fromkeys(("open", "high", "low", "close", "vwap"), 0.1) | {
-        "volume": "0.000000003",
-        "quote_volume": "0.0000000003",
-    }
-    candles = [candle(0, **own, **(first | {"close": 9.0})), candle(0, revision=1, **own, **first)]
-    TradeSink(client).write(trades)
-    CandleSink(client).write([*candles, candle(1, **own, **second)])
-
-
-def test_right_candles_are_verified(client, db, session, instrument):
-    verified_session(client, session, instrument)
-    reader.wait_applied(db, WAIT_S)
-
-    report = verify(db, session, ["1s"])
-
-    assert report.differences == []
-    assert (report.verified, report.candles) == (True, 2)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"open": 1.4},
-        {"quote_volume": "0.000000000300000001"},
-        {"volume": "0.000000004"},
-        {"vwap": 0.1 + ulp(0.1)},
-        {"trades_count": 2},
-        {"buy_volume": "0.000000003"},
-        {"is_closed": False},
-    ],
-)
-def test_one_wrong_field_is_found(client, db, session, instrument, wrong):
-    verified_session(client, session, instrument)
-    second = dict.fromkeys(("open", "high", "low", "close", "vwap"), 0.1)
-    sums = {"volume": "0.000000003", "quote_volume": "0.0000000003"}
-    own = {"session": session, "instrument": instrument}
-    CandleSink(client).write([candle(1, revision=1, **(own | second | sums | wrong))])
-    reader.wait_applied(db, WAIT_S)
-
-    report = verify(db, session, ["1s"])
-
-    assert not report.verified
-    assert {difference.field for difference in report.differences} >= set(wrong)
-
-
-def test_missing_and_extra_candles_are_found(client, db, session, instrument):
-    own = {"session": session, "instrument": instrument}
-    TradeSink(client).write([trade(0, **own)])
-    CandleSink(client).write([candle(7, **own)])
-    reader.wait_applied(db, WAIT_S)
-
-    report = verify(db, session, ["1s", "1m"])
-
-    assert [difference.field for difference in report.differences] == ["candle"] * 3
-    assert not verify(db, f"{session}-empty").verified
-
-
-def test_migrations_are_applied_once(settings):
-    assert plan(settings) == []
-    assert migrate(settings) == []
-
-
-@pytest.fixture
-def folder(tmp_path, settings):
-    """Migrations of our own, numbered so that they meet nobody else's."""
-    name = settings.namespace.replace("-", "_")
-    number = int(settings.namespace.removeprefix("test-"), 16)
-    statement = f"CREATE TABLE IF NOT EXISTS {name}_{{}} (x LONG);\n"
-    text = "-- a comment;\n" + statement.format("a") + statement.format("b")
-    (tmp_path / f"{number}_tables.sql").write_text(text)
-    (tmp_path / "notes.txt").write_text("not a migration")
-    return tmp_path
-
-
-def test_a_dry_run_tells_what_is_pending_and_changes_nothing(settings, folder):
-    assert [migration.name for migration in migrate(settings, dry_run=True, folder=folder)] == [
-        "tables"
-    ]
-    assert len(plan(settings, folder)) == 1
-
-
-def test_a_migration_killed_half_way_is_finished_by_the_next_run(settings, folder, db):
-    (migration,) = plan(settings, folder)
-    db.execute(TRACKING)
-    db.execute(migration.statements[0])
-
-    assert migrate(settings, folder=folder) == [migration]
-    assert plan(settings, folder) == []
-
-
-def test_a_migration_changed_after_it_was_applied_is_refused(settings, folder):
-    (migration,) = migrate(settings, folder=folder)
-    file = next(folder.glob("*_tables.sql"))
-    file.write_text(migration.text + "DROP TABLE x;\n")
-
-    with pytest.raises(StackError, match="new migration"):
-        migrate(settings, folder=folder)
-
-
-def test_every_statement_of_our_migrations_can_be_run_again():
-    for entry in FOLDER.iterdir():
-        if entry.name.endswith(".sql"):
-            assert entry.read_text().count(";\n") == entry.read_text().count("IF NOT EXISTS")

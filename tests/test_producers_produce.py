@@ -3,109 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from producers.feeds.simulated import SimulatedFeed, market
+from producers.feeds.simulated import SimulatedFeed
 from producers.produce import produce
 from producers.publisher import LETTER_BYTES_MAX, Publisher, partition_of
 from producers.sessions import TAKE_OVER_SEQ, newest
 from producers_builders import ListFeed, seen_trade
-from schemas import metrics
+from producers_topics import T0, WAIT_S, batches, check_lane, events_of, ids_of, lanes_of, until
 from schemas.codec import input_decoder
 from schemas.dead_letters import DeadLetter
 from schemas.errors import FencedError, SettingsError, UnavailableError
-from schemas.events import Clock, Control, End, Start, Trade
+from schemas.events import Clock, End, Trade
 from schemas.health import Health
-from schemas.settings import Settings, Simulated, child_environment
+from schemas.settings import Settings, Simulated
 
 pytestmark = pytest.mark.stack
-WAIT_S = 60
-T0 = 1_760_000_400_000_000_000
-
-
-async def until(condition, what):
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {WAIT_S} s for {what}"
-        await asyncio.sleep(0.02)
-
-
-async def lanes_of(settings: Settings, topic: str) -> dict[int, list]:
-    """Read a topic to its end: the raw records of each partition."""
-    name = f"{settings.namespace}.{topic}"
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers)
-    await consumer.start()
-    try:
-        await consumer._client._wait_on_metadata(name)
-        places = [TopicPartition(name, n) for n in consumer.partitions_for_topic(name)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        ends = await consumer.end_offsets(places)
-        lanes = defaultdict(list)
-        for place in places:
-            while await consumer.position(place) < ends[place]:
-                for found, records in (await consumer.getmany(timeout_ms=500)).items():
-                    lanes[found.partition] += records
-        return lanes
-    finally:
-        await consumer.stop()
-
-
-async def events_of(settings: Settings, topic: str = "trades") -> dict[int, list]:
-    lanes = await lanes_of(settings, topic)
-    return {n: [input_decoder.decode(r.value) for r in some] for n, some in lanes.items()}
-
-
-def check_lane(lane: list) -> None:
-    """Order and completeness of one session in one partition."""
-    assert isinstance(lane[0], Start)
-    assert isinstance(lane[-1], End)
-    seqs = [event.seq for event in lane]
-    assert seqs == sorted(set(seqs))
-    ticks = 0
-    for event in lane:
-        if isinstance(event, Control):
-            assert event.counts == ticks
-        else:
-            ticks += 1
-
-
-def ids_of(lanes: dict[int, list]) -> list[tuple[str, int]]:
-    return sorted(
-        (e.instrument, int(e.trade_id)) for lane in lanes.values() for e in lane if type(e) is Trade
-    )
-
-
-def batches(count: int, size: int = 100) -> list[list]:
-    numbers = range(count)
-    return [
-        [
-            seen_trade(n / 1_000, instrument=f"S{n % 7}.SIM", trade_id=str(n))
-            for n in numbers[first : first + size]
-        ]
-        for first in range(0, count, size)
-    ]
-
-
-def kafka_pid(settings: Settings) -> int:
-    environment = child_environment(TICKERPLANT_HOME=str(settings.home), TICKERPLANT_PORTS="auto")
-    status = subprocess.run(
-        (sys.executable, "-m", "deploy.cli", "status", "--json"),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return int(json.loads(status.stdout)["services"]["kafka"]["pid"])
 
 
 async def test_a_feed_is_published_in_order_and_its_summary_tells_where_it_ends(settings):
@@ -300,60 +218,3 @@ async def test_sequence_numbers_wrap_as_kafka_wants_it(settings):
             await publisher.flush()
 
     assert [int(r.value) for r in (await lanes_of(settings, "trades"))[0]] == list(range(20))
-
-
-def narrow(settings: Settings) -> Settings:
-    limits = {"in_flight_bytes_max": 65_536, "batch_bytes_max": 16_384}
-    return settings.model_copy(update={"produce": settings.produce.model_copy(update=limits)})
-
-
-async def test_a_stopped_kafka_blocks_the_feed_which_is_counted_and_said(settings):
-    pid, health, before = kafka_pid(settings), Health(), metrics.FEED_BLOCKED._value.get()
-    feed, count = ListFeed(batches(20_000)), 20_000
-    stopped = False
-
-    async def stop_and_go():
-        nonlocal stopped
-        await until(lambda: feed.given > 500, "some ticks")
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await until(lambda: "kafka" in health.faults, "the fault to be seen")
-            stopped = True
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-    task = asyncio.create_task(stop_and_go())
-    summary = await produce(feed, narrow(settings), health, asyncio.Event())
-    await task
-
-    assert stopped
-    assert health.ready
-    assert summary.trades == count
-    assert metrics.FEED_BLOCKED._value.get() > before + 1
-    assert len(set(ids_of(await events_of(settings)))) == count
-
-
-async def test_nothing_is_lost_doubled_or_reordered_when_kafka_is_killed(settings):
-    trades = [
-        o
-        for o in market(Simulated(rate=3_000, duration_s=20, books_share=0.2), T0)
-        if not isinstance(o, Control)
-    ]
-    feed, health = ListFeed([trades[n : n + 200] for n in range(0, len(trades), 200)]), Health()
-    task = asyncio.create_task(produce(feed, narrow(settings), health, asyncio.Event()))
-    for part in (0.1, 0.5):
-        await until(lambda part=part: feed.given > part * len(trades), "some ticks")
-        pid = kafka_pid(settings)
-        os.kill(pid, signal.SIGKILL)
-        given = feed.given
-        await until(lambda given=given: feed.given > given + 2_000, "the feed to go on")
-
-    summary = await asyncio.wait_for(task, WAIT_S)
-
-    lanes = await events_of(settings)
-    expected = sorted((o.instrument, int(o.trade_id)) for o in trades if type(o) is Trade)
-    assert ids_of(lanes) == expected
-    assert summary.trades == len(expected)
-    for topic in ("trades", "books", "quotes"):
-        for lane in (await events_of(settings, topic)).values():
-            check_lane(lane)
