@@ -21,7 +21,10 @@ from deploy.local.stack import Stack
 from schemas.errors import TickerplantError, UnknownNameError
 from schemas.settings import Settings, load_settings
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def bench(
     *,
     ticks: Annotated[int, typer.Option(min=2_000, help="In each case of a round.")] = 300_000,
@@ -63,4 +66,4 @@ async def _measure(
 
 
 if __name__ == "__main__":
-    typer.run(bench)
+    app()
