@@ -66,6 +66,7 @@ SEEDED = {"random.Random"}
 
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
+TARGETS_MAX = 10
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "manager", "misc"}
 
 # Written so that they do not match themselves.
@@ -254,6 +255,18 @@ def test_there_are_six_packages_and_no_more() -> None:
     found = {path.parent.name for path in ROOT.glob("[!.]*/*.py")}
 
     assert found == set(PACKAGES), "a package beside the six: put it into one of them"
+
+
+def test_the_tests_are_flat() -> None:
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+
+    assert folders <= {"__pycache__"}, "a folder tests/schemas would hide the package schemas"
+
+
+def test_the_makefile_stays_small() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    assert len(targets) <= TARGETS_MAX, "a rare command is run by its module: python -m deploy.x"
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:
