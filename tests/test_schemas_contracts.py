@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import clock, end, start, trade
+from consumers.store.verify import INTERVALS_NS
 from schemas.errors import DataError, SettingsError, TickerplantError, UnknownNameError
 from schemas.events import NS_PER_S
 from schemas.health import Health
@@ -80,6 +81,10 @@ def test_a_time_falls_into_one_candle_whose_bounds_are_its_multiples(interval, t
 @pytest.mark.parametrize("interval", LENGTHS_NS)
 def test_every_interval_nests_in_the_second(interval):
     assert length_ns(interval) % NS_PER_S == 0
+
+
+def test_the_independent_check_knows_the_same_intervals():
+    assert INTERVALS_NS == LENGTHS_NS
 
 
 def test_intervals_are_put_in_order_and_doubles_refused():
