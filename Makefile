@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench clean
+.PHONY: help setup demo test check format lock bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -39,6 +39,9 @@ lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
 
 bench: setup ## measure, print JSON
 	@$(BIN)/python -m deploy.bench $(ARGS)
+
+soak: setup ## kill processes while a market runs, count everything: ARGS="--faults 100"
+	@$(BIN)/python -m deploy.soak $(ARGS)
 
 clean: ## remove what was installed and cached here
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -62,7 +62,7 @@ async def run_demo(settings: Settings, seconds: float, *, live: bool) -> DemoRes
     """Run the stack for as long as the market moves, and check what was stored."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     began = monotonic()
     with Shown() as progress:

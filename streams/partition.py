@@ -67,19 +67,16 @@ class Partition:
         Raises ``SettingsError`` if the state belongs to another log or another partition count.
         """
         began = monotonic()
-        records = await self._state.open()
-        saved = records.pop(POSITION_KEY, None)
-        self._snapshots.restore(self._engine, records)
-        first, end = await log_bounds(self._settings.kafka.servers, self._input, self.number)
-        if saved is not None:
-            self._take_position(msgspec.json.decode(saved, type=Position), end)
-        if first > self.position:
-            await self._lose(first)
+        try:
+            records = await self._restore()
+        except BaseException:
+            await self.close()
+            raise
         took = monotonic() - began
         metrics.STATE_OPEN.observe(took)
         log.info(
             "partition opened partition=%d position=%d records=%d sessions=%d seconds=%.3f",
-            *(self.number, self.position, len(records), len(self._engine.sessions), took),
+            *(self.number, self.position, records, len(self._engine.sessions), took),
         )
 
     def fold(self, records: Sequence[Any]) -> Outputs:
@@ -127,6 +124,17 @@ class Partition:
     async def close(self) -> None:
         """Give the partition up without saving: what is saved is whole, the rest is read again."""
         await self._state.close()
+
+    async def _restore(self) -> int:
+        records = await self._state.open()
+        saved = records.pop(POSITION_KEY, None)
+        self._snapshots.restore(self._engine, records)
+        first, end = await log_bounds(self._settings.kafka.servers, self._input, self.number)
+        if saved is not None:
+            self._take_position(msgspec.json.decode(saved, type=Position), end)
+        if first > self.position:
+            await self._lose(first)
+        return len(records)
 
     def _take_position(self, position: Position, end: int) -> None:
         found = {"partitions": position.partitions, "version": position.version}
