@@ -1,0 +1,35 @@
+"""``tickerplant migrate``: the tables of the store, brought up to date."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+
+from schemas.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(migrate)
+
+
+def migrate(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is pending.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Apply the pending SQL migrations, in order, each once."""
+    from consumers.store import migrate as migrations
+
+    found = migrations.migrate(load_settings(), dry_run=dry_run)
+    rows = [{"version": m.version, "name": m.name, "checksum": m.checksum} for m in found]
+    if json:
+        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        return
+    for row in rows:
+        what = "pending" if dry_run else "applied"
+        sys.stdout.write(f"{row['version']:04d}\t{row['name']}\t{what}\n")
+    if not rows:
+        sys.stdout.write("nothing to do: the tables are up to date\n")
