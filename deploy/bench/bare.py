@@ -20,6 +20,7 @@ async def read(settings: Settings, work: Workload, meter: Meter) -> None:
     """``getmany`` and ``orjson.loads`` over the topic."""
     done = 0
     async with reader(settings, work.topic(settings)) as consumer:
+        meter.mark(0)
         while done < work.count:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:

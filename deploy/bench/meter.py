@@ -1,4 +1,4 @@
-"""CPU and wall time of this process between its first record and its last."""
+"""CPU and wall time of this process from when it is ready to its last record."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 from prometheus_client import Counter
+
+from schemas.health import Health
 
 POLL_S = 0.01
 
@@ -21,7 +23,7 @@ class Span(Struct, kw_only=True):
     """Of all threads."""
     wall_s: float
     began_ns: int
-    """When the first record was seen."""
+    """When it was ready."""
 
     @property
     def cpu_us(self) -> float:
@@ -80,10 +82,14 @@ async def follow(
     meter.mark(done())
 
 
-async def until(reached: Callable[[], bool]) -> None:
-    """Return when it is reached."""
-    while not reached():  # noqa: ASYNC110 - what is waited for tells no event
-        await asyncio.sleep(POLL_S)
+async def begin(stage: asyncio.Task[Any], meter: Meter, health: Health) -> None:
+    """Mark the beginning of a stage that reads: it is connected and has read nothing yet.
+
+    At its first result it would be too late: much has been fetched before that.
+    """
+    while not (stage.done() or health.ready):
+        await asyncio.wait({stage}, timeout=POLL_S)
+    meter.mark(0)
 
 
 def reading(counter: Counter, *labels: str) -> Callable[[], int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from deploy.bench.meter import Meter, follow, reading, until
+from deploy.bench.meter import Meter, begin, follow, reading
 from deploy.bench.scratch import last_values
 from deploy.bench.workload import MarketFeed, Workload
 from schemas.codec import candle_decoder, decode
@@ -36,8 +36,9 @@ async def stream(settings: Settings, work: Workload, meter: Meter) -> None:
     """Trades to candles, until ``end`` is on every partition and the state is saved."""
     from streams.app import stream
 
-    stop = asyncio.Event()
-    running = asyncio.create_task(stream(settings, Health(), stop))
+    stop, health = asyncio.Event(), Health("kafka")
+    running = asyncio.create_task(stream(settings, health, stop))
+    await begin(running, meter, health)
     await follow(running, meter, reading(RECEIVED, "stream", work.kind.topic.name), work.count)
     # A save that is under way has not all of it, the one after it has.
     await asyncio.sleep(2 * settings.stream.save_interval_ms / 1000)
@@ -53,13 +54,10 @@ async def consume(settings: Settings, work: Workload, meter: Meter) -> None:
     from consumers.consume import consume
     from producers.publisher import Publisher
 
-    stop, health = asyncio.Event(), Health()
+    stop, health = asyncio.Event(), Health("questdb")
     async with Publisher(settings, health, "consume") as letters:
         running = asyncio.create_task(consume(settings, letters, health, stop))
-        # It counts whole batches; the first is not yet read when all connections stand.
-        ready = asyncio.create_task(until(lambda: health.ready))
-        await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
-        meter.mark(0)
+        await begin(running, meter, health)
         done = reading(SENT, "consume", work.kind.topic.name)
         await follow(running, meter, done, work.count)
         stop.set()
