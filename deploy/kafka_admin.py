@@ -160,16 +160,25 @@ async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[Place, int
     return {(place.topic, place.partition): end for place, end in ends.items()}
 
 
-async def values(settings: Settings, topic: str) -> AsyncIterator[bytes | None]:
-    """Give the value of every record that is on a topic now, partition by partition in order."""
+async def follow(
+    settings: Settings, topic: str, begin: str | int, *, endless: bool
+) -> AsyncIterator[bytes | None]:
+    """Give the values of a topic from ``earliest``, ``latest`` or a time of arrival in ms."""
     ends = await log_ends(settings, [topic])
     places = [TopicPartition(*place) for place in ends]
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers, enable_auto_commit=False)
     try:
         await consumer.start()
         consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        while any([await consumer.position(place) < ends[place] for place in places]):
+        if isinstance(begin, int):
+            found = await consumer.offsets_for_times(dict.fromkeys(places, begin))
+            for place in places:
+                consumer.seek(place, found[place].offset if found[place] else ends[place])
+        elif begin == "earliest":
+            await consumer.seek_to_beginning(*places)
+        else:
+            await consumer.seek_to_end(*places)
+        while endless or any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     yield record.value
