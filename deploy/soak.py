@@ -155,7 +155,8 @@ async def _published(settings: Settings) -> tuple[Counter[str], Counter[str]]:
     counted = []
     for topic, kind in ((TRADES, Trade), (BOOKS, Book)):
         seen: set[tuple[str, int]] = set()
-        async for value in kafka_admin.values(settings, topic.full_name(settings.namespace)):
+        name = topic.full_name(settings.namespace)
+        async for value in kafka_admin.follow(settings, name, "earliest", endless=False):
             tick = decode(input_decoder, value)
             if isinstance(tick, kind):
                 seen.add((tick.session, tick.seq))

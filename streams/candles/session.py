@@ -56,7 +56,7 @@ class Session:
         self.order = order
         self.rules = rules
         self.began = began
-        self.time = began
+        self.move(began)
         self.ledger = Ledger()
         self.gaps: list[Gap] = []
         self.hole_from: int | None = None
@@ -70,10 +70,10 @@ class Session:
         self._due: list[tuple[int, int, Series, Candle]] = []
         self._ties = count()
 
-    @property
-    def late_before(self) -> int:
-        """A tick before this is late: folded nowhere."""
-        return self.time - self.rules.horizon_ms * NS_PER_MS
+    def move(self, time: int) -> None:
+        """Set source time T, and before which time a tick is late: folded nowhere."""
+        self.time = time
+        self.late_before = time - self.rules.horizon_ms * NS_PER_MS
 
     def settle(self) -> None:
         """Merge pending trades into candles. Harmless at any moment: nothing is emitted."""
@@ -100,7 +100,7 @@ class Session:
         if self.hole_from is not None:
             self.add_gap(Gap(self.hole_from, max(time, self.time)))
             self.hole_from = None
-        self.time = max(self.time, time)
+        self.move(max(self.time, time))
         due = self._pop_due()
         closing = [pair for pair in due if not pair[1].closed]
         expired = [pair for pair in due if pair[1].closed]

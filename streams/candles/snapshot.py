@@ -114,7 +114,7 @@ def _saved(session: Session) -> SavedSession:
 def _session(name: str, saved: SavedSession) -> Session:
     order = Order(saved.epoch, saved.seq, ended=saved.ended)
     session = Session(name, order, saved.rules, saved.began)
-    session.time = saved.time
+    session.move(saved.time)
     session.hole_from = saved.hole_from
     session.ledger = saved.ledger
     session.gaps = saved.gaps
