@@ -165,8 +165,8 @@ def _table(stored: dict[str, int], candles: list[dict[str, Any]], age_s: float) 
         table.add_row(
             candle["instrument"],
             candle["interval"],
-            *(f"{candle[name]:g}" for name in ("open", "high", "low")),
-            f"[{'green' if rising else 'red'}]{candle['close']:g}[/]",
+            *(f"{candle[name]:.15g}" for name in ("open", "high", "low")),
+            f"[{'green' if rising else 'red'}]{candle['close']:.15g}[/]",
             candle["volume"],
             "" if vwap is None else f"{vwap:.4f}",
             str(candle["trades_count"]),
