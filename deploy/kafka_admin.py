@@ -1,12 +1,14 @@
-"""Administration of Kafka: topics of a namespace. The one module of ``deploy`` with aiokafka."""
+"""Administration of Kafka, and looking into topics. The one module of ``deploy`` with aiokafka."""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,7 +21,9 @@ from schemas.settings import Settings
 from schemas.topics import TOPICS, Topic
 
 REQUEST_MS_MAX: Final = 15_000
+ANSWER_S_MAX: Final = 8.0
 POLL_S: Final = 0.1
+IDLE_MS: Final = 1_000
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -149,40 +153,56 @@ async def log_ends(settings: Settings, topics: Iterable[str]) -> dict[Place, int
     if missing := wanted - partitions.keys():
         raise UnavailableError("topics are not there", ", ".join(sorted(missing)), "provision them")
     places = [TopicPartition(name, n) for name, count in partitions.items() for n in range(count)]
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers, enable_auto_commit=False)
-    try:
-        await consumer.start()
+    async with _consumer(settings) as consumer:
         ends = await consumer.end_offsets(places)
-    except KafkaError as error:
-        raise _unavailable(settings, error) from error
-    finally:
-        await consumer.stop()
     return {(place.topic, place.partition): end for place, end in ends.items()}
 
 
-async def follow(
-    settings: Settings, topic: str, begin: str | int, *, endless: bool
-) -> AsyncIterator[bytes | None]:
-    """Give the values of a topic from ``earliest``, ``latest`` or a time of arrival in ms."""
-    ends = await log_ends(settings, [topic])
-    places = [TopicPartition(*place) for place in ends]
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.servers, enable_auto_commit=False)
+async def values(settings: Settings, topic: str) -> AsyncIterator[bytes | None]:
+    """Give the value of every record that is on a topic now, each partition in order."""
+    async for records in read(settings, topic):
+        for record in records:
+            yield record.value
+
+
+async def read(
+    settings: Settings, topic: str, since_ms: int = 0, *, follow: bool = False
+) -> AsyncGenerator[list[Any], None]:
+    """Give batches of the committed records whose time is not before ``since_ms``.
+
+    They end where the topic ends now, unless they ``follow``. A batch goes by time, and each
+    partition keeps its order. Raises ``UnavailableError``, also if Kafka goes away meanwhile.
+    """
+    try:
+        ends = await asyncio.wait_for(log_ends(settings, [topic]), ANSWER_S_MAX)
+    except TimeoutError as error:
+        raise _unavailable(settings, error) from error
+    places = {TopicPartition(*place): end for place, end in ends.items()}
+    async with _consumer(settings, isolation_level="read_committed") as consumer:
+        consumer.assign(list(places))
+        found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+        for place, end in places.items():
+            consumer.seek(place, found[place].offset if found.get(place) else end)
+        while follow or any([await consumer.position(place) < places[place] for place in places]):
+            if fetched := await consumer.getmany(timeout_ms=IDLE_MS):
+                yield list(heapq.merge(*fetched.values(), key=attrgetter("timestamp")))
+            else:  # a silence may be an absence
+                await asyncio.wait_for(consumer.end_offsets(list(places)), ANSWER_S_MAX)
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings, **options: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Connect for reading as a member of no group; raises ``UnavailableError``."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **options,
+    )
     try:
         await consumer.start()
-        consumer.assign(places)
-        if isinstance(begin, int):
-            found = await consumer.offsets_for_times(dict.fromkeys(places, begin))
-            for place in places:
-                consumer.seek(place, found[place].offset if found[place] else ends[place])
-        elif begin == "earliest":
-            await consumer.seek_to_beginning(*places)
-        else:
-            await consumer.seek_to_end(*places)
-        while endless or any([await consumer.position(place) < ends[place] for place in places]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    yield record.value
-    except KafkaError as error:
+        yield consumer
+    except (KafkaError, TimeoutError) as error:
         raise _unavailable(settings, error) from error
     finally:
         await consumer.stop()

@@ -156,7 +156,7 @@ async def _published(settings: Settings) -> tuple[Counter[str], Counter[str]]:
     for topic, kind in ((TRADES, Trade), (BOOKS, Book)):
         seen: set[tuple[str, int]] = set()
         name = topic.full_name(settings.namespace)
-        async for value in kafka_admin.follow(settings, name, "earliest", endless=False):
+        async for value in kafka_admin.values(settings, name):
             tick = decode(input_decoder, value)
             if isinstance(tick, kind):
                 seen.add((tick.session, tick.seq))

@@ -1,0 +1,230 @@
+"""Records of a topic for eyes, one line each, and for programs, one JSON object each. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from deploy.times import iso
+from schemas.codec import candle_decoder, decode, input_decoder, session_decoder
+from schemas.errors import DataError
+from schemas.events import (
+    NS_PER_MS,
+    Book,
+    Candle,
+    Control,
+    End,
+    Gap,
+    Late,
+    Level,
+    Quote,
+    SessionRecord,
+    Start,
+    Trade,
+)
+from schemas.topics import (
+    BOOKS,
+    CANDLES,
+    DEAD_LETTERS,
+    LATE,
+    QUOTES,
+    SESSIONS,
+    TRADES,
+    Topic,
+)
+
+RAW_CHARS_MAX: Final = 200
+DECODERS: Final[dict[Topic, msgspec.json.Decoder[Any]]] = {
+    TRADES: input_decoder,
+    BOOKS: input_decoder,
+    QUOTES: input_decoder,
+    CANDLES: candle_decoder,
+    LATE: msgspec.json.Decoder(Late),
+    SESSIONS: session_decoder,
+}
+"""What is on other topics is shown as it is."""
+SIDE_STYLES: Final = {"buy": "green", "sell": "red", "unknown": ""}
+
+
+class Record(Protocol):
+    """A record as it lies on a topic; ``timestamp`` in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+
+
+class Line(NamedTuple):
+    """What a record says, printable, and its style for ``rich``."""
+
+    text: str
+    style: str
+
+
+def line_of(topic: Topic, record: Record) -> Line:
+    """Say a record in one line, whatever it is: when it was appended, where, and what it says."""
+    said, style = _say(topic, record)
+    when = iso(record.timestamp * NS_PER_MS, 3)
+    return Line(_printable(f"{when} {record.partition}:{record.offset} {said}"), style)
+
+
+def json_of(topic: Topic, record: Record) -> bytes:
+    """Return the event as it was published, on one line.
+
+    What is no event (undecodable, deleted, a dead letter) becomes an object that says so.
+    """
+    kind, reason = "dead_letter", ""
+    if topic is not DEAD_LETTERS:
+        try:
+            _decode(topic, record.value)
+        except DataError as error:
+            kind, reason = "undecodable", str(error)
+        else:
+            if record.value is not None:
+                one_line = b"\n" not in record.value and b"\r" not in record.value
+                return record.value if one_line else msgspec.json.format(record.value, indent=-1)
+            kind = "deleted"
+    return msgspec.json.encode(
+        {
+            "type": kind,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "reason": reason,
+            "key": _text(record.key),
+            "value": _text(record.value),
+        }
+        | ({"headers": _headers(record)} if topic is DEAD_LETTERS else {})
+    )
+
+
+def plain(number: float | None) -> str:
+    """Write a number as the shortest decimal without an exponent; an absent one is a dash."""
+    return "-" if number is None else f"{Decimal(repr(number)).normalize():f}"
+
+
+def _decode(topic: Topic, value: bytes | None) -> Any:
+    """Return the event, the JSON of an unknown type or topic, None if deleted; or ``DataError``."""
+    if value is None and topic.policy == "compact":
+        return None
+    event = decode(DECODERS[topic], value) if topic in DECODERS else None
+    if event is not None:
+        return event
+    try:
+        return msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError("not JSON", str(error)) from error
+
+
+def _say(topic: Topic, record: Record) -> tuple[str, str]:
+    if topic is DEAD_LETTERS:
+        header = _headers(record)
+        place = ":".join(header.get(name, "?") for name in ("topic", "partition", "offset"))
+        return f"dead letter {place} {header.get('reason', '')} {_raw(record.value)}", "red"
+    try:
+        event = _decode(topic, record.value)
+    except DataError as error:
+        return f"undecodable {error} {_raw(record.value)}", "bold red"
+    if event is None:
+        return f"deleted {_raw(record.key)}", "dim"
+    return _say_event(event) or (f"{_raw(record.key)} {_raw(record.value)}", "dim")
+
+
+def _say_event(event: Any) -> tuple[str, str] | None:
+    """Say an event of a type that is known."""
+    match event:
+        case Trade():
+            said = _say_trade(event)
+        case Quote():
+            bid, ask = (event.bid_price, event.bid_size), (event.ask_price, event.ask_size)
+            said = _ticked(event, f"quote {event.instrument} {_touch(bid, ask)}"), "blue"
+        case Book():
+            touch = _touch(_best(event.bids), _best(event.asks))
+            levels = f"{'' if event.snapshot else 'delta '}{len(event.bids)}+{len(event.asks)}"
+            said = _ticked(event, f"book {event.instrument} {touch} ({levels} levels)"), "cyan"
+        case Candle():
+            said = _say_candle(event)
+        case Control():
+            said = _say_control(event), "dim"
+        case SessionRecord():
+            counts = " ".join(f"{name}={count}" for name, count in event.counts.items())
+            said = f"session {event.session} {event.state} {event.origin} {counts}", ""
+        case _:
+            return None
+    return said
+
+
+def _say_trade(trade: Trade) -> tuple[str, str]:
+    size, price = plain(trade.size), plain(trade.price)
+    if isinstance(trade, Late):
+        text = f"late {trade.instrument} {trade.side} {size} @ {price}"
+        return _ticked(trade, f"{text} missed={','.join(trade.missed)}"), "yellow"
+    text = f"trade {trade.instrument} {trade.side} {size} @ {price}"
+    return _ticked(trade, text), SIDE_STYLES[trade.side]
+
+
+def _say_candle(candle: Candle) -> tuple[str, str]:
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    text = (
+        f"candle {candle.instrument} {candle.interval} {iso(candle.ts_open)}"
+        f" {' '.join(map(plain, prices))} volume={candle.volume} vwap={plain(candle.vwap)}"
+        f" trades={candle.trades_count}"
+    )
+    if candle.revision:
+        text += f" revision={candle.revision}"
+    if candle.flags:
+        text += f" flags={','.join(candle.flags)}"
+    return f"{text} [{candle.session}#{candle.seq}]", "green" if prices[3] >= prices[0] else "red"
+
+
+def _say_control(event: Control) -> str:
+    match event:
+        case Start():
+            detail = f" {event.origin} intervals={','.join(event.rules.intervals)}"
+        case Gap():
+            detail = f" {iso(event.ts_from)}..{iso(event.ts_to)} {','.join(event.instruments)}"
+        case End():
+            detail = f" {event.state}"
+        case _:
+            detail = ""
+    why = f" {event.reason}" if event.reason else ""
+    text = f"{type(event).__name__.lower()} {iso(event.source_time, 3)} counts={event.counts}"
+    return f"{text}{detail}{why} [{event.session}#{event.seq}]"
+
+
+def _ticked(tick: Trade | Quote | Book, text: str) -> str:
+    return f"{text} at {iso(tick.ts_event)} [{tick.session}#{tick.seq}]"
+
+
+def _best(levels: list[Level]) -> tuple[float | None, float | None]:
+    return levels[0] if levels else (None, None)
+
+
+def _touch(bid: tuple[float | None, float | None], ask: tuple[float | None, float | None]) -> str:
+    return f"{plain(bid[1])} @ {plain(bid[0])} | {plain(ask[0])} @ {plain(ask[1])}"
+
+
+def _headers(record: Record) -> dict[str, str]:
+    return {name: _text(value) or "" for name, value in record.headers}
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="backslashreplace")
+
+
+def _raw(value: bytes | None) -> str:
+    text = _text(value and value[: RAW_CHARS_MAX + 1]) or ""
+    return text if len(text) <= RAW_CHARS_MAX else text[:RAW_CHARS_MAX] + "..."
+
+
+def _printable(text: str) -> str:
+    """Escape what could move the cursor or recolour the terminal: the text is not ours."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
