@@ -91,11 +91,9 @@ def _check_whole(book: Book) -> None:
 
 def _flat(sides: Sequence[list[Level]]) -> Floats:
     """Return price and size columns of the best levels of one side, NaN where there is none."""
-    numbers = [
-        number
-        for side in sides
-        for level in (side if len(side) >= BOOK_LEVELS else side + _ABSENT)[:BOOK_LEVELS]
-        for number in level
-    ]
+    if any(len(side) != BOOK_LEVELS for side in sides):
+        sides = [(side + _ABSENT)[:BOOK_LEVELS] for side in sides]
+    count = len(sides) * 2 * BOOK_LEVELS
+    numbers = np.fromiter(chain.from_iterable(chain.from_iterable(sides)), np.float64, count)
     rows = exact(numbers).reshape(len(sides), 2 * BOOK_LEVELS)
     return np.ascontiguousarray(rows.T)  # the client takes no strides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -60,12 +60,12 @@ def times(values: Sequence[int]) -> npt.NDArray[np.datetime64]:
     return np.array(values, np.int64).view("datetime64[ns]")
 
 
-def exact(values: Iterable[float]) -> Floats:
+def exact(values: Sequence[float] | Floats) -> Floats:
     """Return a column of prices or sizes, or raise ``DataError`` for what ``scale`` refuses.
 
     NaN stands for nothing. The same proof as in ``scale`` clears nearly all of them at once.
     """
-    column = np.array(values, np.float64)
+    column = np.asarray(values, np.float64)
     with np.errstate(over="ignore"):
         scaled = np.rint(column * UNIT)
     proven = (np.abs(scaled) < 10.0**DIGITS_MAX) & (scaled / UNIT == column)
