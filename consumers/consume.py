@@ -132,7 +132,7 @@ class _Worker:
             self._health.bad("questdb", worst)
 
     async def _pump(self, kafka: Log) -> None:
-        await self._tables_found.wait()  # QuestDB would make up a missing table of its own
+        await self._tables_found.wait()
         while True:
             batch = await kafka.read()
             if batch.notes is not None:

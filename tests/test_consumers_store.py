@@ -13,11 +13,11 @@ from consumers.store.books import BookSink
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
 from consumers.store.sql import database
-from consumers.store.trades import TradeSink
+from consumers.store.trades import TradeSink, trade_frame
 from consumers_builders import book, candle
 from schemas.errors import RejectedError, UnavailableError, UnknownNameError
 from schemas.events import Candle
-from schemas.tables import book_columns
+from schemas.tables import TIMES, book_columns
 
 pytestmark = pytest.mark.stack
 WAIT_S = 30
@@ -196,3 +196,13 @@ def test_an_unknown_instrument_is_told_those_that_are_known(client, db, session,
 def test_input_is_bound_and_never_part_of_a_statement(db):
     with pytest.raises(UnknownNameError):
         reader.book(db, "x' OR 1 = 1 --")
+
+
+def test_a_missing_table_is_waited_for_and_never_made_up(client, db, monkeypatch):
+    monkeypatch.setitem(TIMES, "dropped_table", "ts_event")
+
+    with pytest.raises(UnavailableError) as error:
+        client.write("dropped_table", trade_frame([trade(1)]))
+
+    assert "tickerplant migrate" in str(error.value)
+    assert not db.rows("SELECT table_name FROM tables() WHERE table_name = 'dropped_table'")

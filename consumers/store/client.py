@@ -23,6 +23,8 @@ PROTOCOL_WITH_DECIMALS = 3
 
 # What the server's parser, and the client before it, say about data; all else is a server in need.
 _REFUSED = '"code":"invalid"'
+_SCHEMA_BEHIND = ("creating new tables is disabled", "creating new columns is disabled")
+"""Said in the same form, but every row would be refused, not a bad one."""
 _REFUSED_CODES = frozenset(
     {
         QuestDBErrorCode.BadDataFrame,
@@ -83,6 +85,8 @@ class IngestClient:
         self, table: str, rows: int, error: QuestDBError
     ) -> RejectedError | UnavailableError:
         detail = f"table {table}, {rows} rows: {error}"[:500]
+        if any(sign in str(error) for sign in _SCHEMA_BEHIND):
+            return UnavailableError("questdb lacks a table", detail, "run: tickerplant migrate")
         if error.code in _REFUSED_CODES or _REFUSED in str(error):
             return RejectedError("questdb refuses rows", detail, "see the dead letters")
         return UnavailableError(

@@ -60,6 +60,9 @@ def _environment(settings: Settings) -> dict[str, str]:
         "QDB_PG_USER": questdb.user,
         "QDB_PG_PASSWORD": password,
         "QDB_LINE_TCP_ENABLED": "false",
+        # A table that was dropped would come back without DEDUP and with columns guessed.
+        "QDB_LINE_AUTO_CREATE_NEW_TABLES": "false",
+        "QDB_LINE_AUTO_CREATE_NEW_COLUMNS": "false",
         "QDB_TELEMETRY_ENABLED": "false",
         "QDB_METRICS_ENABLED": "true",
         "QDB_SHARED_WORKER_COUNT": "2",
