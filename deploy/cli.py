@@ -29,8 +29,6 @@ def main() -> None:
     except TickerplantError as error:
         complain(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(141)  # as a program does that the closed pipe of `| head` ends
 
 
 def complain(error: TickerplantError) -> None:

@@ -58,8 +58,11 @@ class DemoResult(Struct, kw_only=True):
         ]
 
 
-async def run_demo(settings: Settings, seconds: float, *, live: bool) -> DemoResult:
-    """Run the stack for as long as the market moves, and check what was stored."""
+async def run_demo(settings: Settings, seconds: float, *, live: bool) -> DemoResult | None:
+    """Run the stack for as long as the market moves, and check what was stored.
+
+    None if a signal came while it was starting.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -67,7 +70,10 @@ async def run_demo(settings: Settings, seconds: float, *, live: bool) -> DemoRes
     began = monotonic()
     with Shown() as progress:
         stack = Stack(settings, workers=("stream", "consume"), progress=progress)
-        settings = await stack.start()
+        started = await stack.start_unless(stop)
+    if started is None:
+        return None
+    settings = started
     try:
         loop.call_later(seconds, stop.set)
         feed = SimulatedFeed(settings.simulated)

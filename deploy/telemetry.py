@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.request import urlopen
@@ -15,10 +17,11 @@ from schemas.errors import PortTakenError
 from schemas.health import Health
 
 
-def serve_telemetry(port: int, health: Health, setting: str) -> ThreadingHTTPServer:
-    """Start serving in a thread of its own, so that a busy event loop still answers.
+@contextmanager
+def telemetry(port: int, health: Health, setting: str) -> Iterator[int]:
+    """Serve in a thread of its own, so that a busy event loop still answers; give the port.
 
-    ``setting`` names the port in the error: raises ``PortTakenError``.
+    With port 0 it is any that is free. ``setting`` names it in ``PortTakenError``.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -51,7 +54,11 @@ def serve_telemetry(port: int, health: Health, setting: str) -> ThreadingHTTPSer
         ) from error
     server.daemon_threads = True
     Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
-    return server
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def scrape(port: int) -> Counter[str]:

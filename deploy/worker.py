@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from deploy.telemetry import serve_telemetry
+from deploy.telemetry import telemetry
 from schemas.errors import TickerplantError, UnavailableError
 from schemas.health import Health
 from schemas.settings import Settings, load_settings
@@ -46,13 +46,10 @@ async def _run(stage: str, settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     health = Health(*CHECKS[stage])
     section = getattr(settings, stage)
-    server = serve_telemetry(section.metrics_port, health, f"{stage}.metrics_port")
-    log.info("worker started stage=%s metrics_port=%d", stage, section.metrics_port)
-    try:
+    with telemetry(section.metrics_port, health, f"{stage}.metrics_port") as port:
+        log.info("worker started stage=%s metrics_port=%d", stage, port)
         if await _kafka_there(settings, health, stop):
             await STAGES[stage](settings, health, stop)
-    finally:
-        server.shutdown()
     log.info("worker stopped stage=%s", stage)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from conftest import CLI
 from consumers.store import reader
 from consumers.store.sql import database
 from deploy.soak import soak
+from deploy.telemetry import scrape
 from schemas.events import NS_PER_MS
 from schemas.settings import Settings, as_environment, child_environment, load_settings
 
@@ -126,21 +129,17 @@ def test_candles_of_a_recorded_market_equal_the_exchanges_and_feeding_again_chan
 def test_a_file_feed_that_was_killed_is_simply_fed_again(pipeline: Settings) -> None:
     venue, files, answers = FUTURES
     paced = feed(pipeline, venue, files, speed="30")
-    with command(pipeline, *paced) as process, database(pipeline.questdb) as db:
-        name = {"i": "BTCUSDT.BINANCE-USDM"}
-        count = "SELECT count() AS n FROM tick_prices WHERE instrument = %(i)s"
-        here = db.rows(count, **name)[0]["n"]
-        # Rows of another test may be there already: then some seconds of feeding are enough.
-        wait_for(
-            lambda: process.poll() is not None or db.rows(count, **name)[0]["n"] > here or here
-        )
+    with command(pipeline, *paced) as process:
+        assert process.stderr
+        port = int(process.stderr.readline().split(":")[3].split("/")[0])
+        wait_for(lambda: scrape(port)["tickerplant_sent_total"] > 2_000)
         process.kill()
 
     summary = json.loads(run(pipeline, *feed(pipeline, venue, files)))
 
     wanted = published(answers)
     with database(pipeline.questdb) as db:
-        found = reader.candles(db, name["i"], "1m", session=summary["session"])
+        found = reader.candles(db, "BTCUSDT.BINANCE-USDM", "1m", session=summary["session"])
         stored = reader.counts(db, summary["session"])
     candles = {row["ts_open"]: row for row in found}
     assert [like(candles[row["ts_open"]], row) for row in wanted] == wanted
@@ -158,6 +157,22 @@ def test_the_demo_verifies_what_it_shows() -> None:
     assert result["candles_closed"] == result["candles_stored"] > 0
     assert result["dead_letters"] == 0
     assert result["seconds_to_first_candle"] > 0
+
+
+def test_ctrl_c_while_the_demo_starts_leaves_nothing() -> None:
+    demo = subprocess.Popen(
+        (*CLI, "demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in demo.stderr or ():
+        if line.startswith("kafka ..."):
+            break
+    children = psutil.Process(demo.pid).children()
+
+    demo.send_signal(signal.SIGINT)
+    output, _ = demo.communicate(timeout=60)
+
+    assert (demo.returncode, output) == (130, "")
+    assert not any(child.is_running() for child in children)
 
 
 def test_nothing_is_lost_or_doubled_while_everything_is_killed(tmp_path: Path) -> None:

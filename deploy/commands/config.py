@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-import orjson
 import typer
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from deploy.commands.output import Json, print_json
 from schemas.settings import Settings, load_with_origins
 
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
@@ -21,13 +21,13 @@ def register(app: typer.Typer) -> None:
 
 
 @config_app.command()
-def show(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def show(*, json: Json = False) -> None:
     """Show every setting, its value and its origin; secrets are masked."""
     settings, origins = load_with_origins()
     values = {name: _value(settings, name) for name in origins}
     if json:
         rows = {name: {"value": values[name], "origin": origins[name]} for name in origins}
-        sys.stdout.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode() + "\n")
+        print_json(rows)
         return
     console = Console(soft_wrap=True)
     if not console.is_terminal:

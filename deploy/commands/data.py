@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from decimal import Decimal
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from deploy.commands.output import Json, print_json, print_table
 from deploy.times import TIME_NS_MAX, iso, parse_time
 from schemas.errors import UnknownNameError
 from schemas.events import NS_PER_MS, Candle
@@ -34,10 +33,7 @@ SHOWN: Final = (
     *("ts_open", "open", "high", "low", "close"),
     *("volume", "vwap", "trades_count", "flags"),
 )
-TEXTS: Final = {"ts_open", "flags", "metric", "type", "labels", "help"}
-WIDTH_MAX: Final = 1_000
-"""Of a table: on a narrow terminal its lines wrap rather than lose digits."""
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NUMBERS: Final = set(SHOWN) - {"ts_open", "flags"}
 
 
 def register(app: typer.Typer) -> None:
@@ -132,13 +128,13 @@ def candles(  # noqa: PLR0913 - the options of a command
     if not rows:
         typer.echo("no candles there", err=True)
     if style == "json":
-        _print_json(rows)
+        print_json(rows)
     elif style == "csv":
         writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _csv_cell(row[name]) for name in FIELDS} for row in rows)
     else:
-        _print_table(SHOWN, ([_cell(name, row[name]) for name in SHOWN] for row in rows))
+        print_table(SHOWN, ([_cell(name, row[name]) for name in SHOWN] for row in rows), NUMBERS)
 
 
 def book(
@@ -151,7 +147,7 @@ def book(
     with database(load_settings().questdb) as db:
         row = reader.book(db, instrument)
     if json:
-        _print_json(row)
+        print_json(row)
     elif row is None:
         typer.echo("no book is stored, only trades", err=True)
     else:
@@ -170,10 +166,10 @@ def metrics(*, json: Json = False) -> None:
         rows.append({"metric": name, "type": family.type, "labels": labels})
         rows[-1]["help"] = family.documentation
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         names = ("metric", "type", "labels", "help")
-        _print_table(names, ([_cell(name, row[name]) for name in names] for row in rows))
+        print_table(names, ([_cell(name, row[name]) for name in names] for row in rows))
 
 
 def _print_book(row: Row) -> None:
@@ -182,9 +178,8 @@ def _print_book(row: Row) -> None:
     typer.echo(f"{row['instrument']} {iso(row['ts_event'])} {row['session']}#{row['seq']}")
     columns = ("bid_qty", "bid_price", "ask_price", "ask_qty")
     levels = range(1, BOOK_LEVELS + 1)
-    _print_table(
-        columns, ([_cell(name, row[f"{name}_{level}"]) for name in columns] for level in levels)
-    )
+    cells = ([_cell(name, row[f"{name}_{level}"]) for name in columns] for level in levels)
+    print_table(columns, cells, numbers=columns)
     bid, ask = row["bid_price_1"], row["ask_price_1"]
     if bid is not None and ask is not None:
         spread = Decimal(repr(ask)) - Decimal(repr(bid))
@@ -205,22 +200,3 @@ def _csv_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     return " ".join(value) if isinstance(value, list) else value
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[list[str]]) -> None:
-    """Print a table on a terminal, tabs on a pipe."""
-    console = Console(highlight=False, width=WIDTH_MAX)
-    if not console.is_terminal:
-        for row in (columns, *rows):
-            sys.stdout.write("\t".join(row) + "\n")
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="left" if name in TEXTS else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

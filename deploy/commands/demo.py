@@ -39,6 +39,8 @@ def demo(
         with Shown() as progress:
             ensure_jars(settings.cache, progress)
         result = asyncio.run(run_demo(settings, seconds, live=not json))
+    if result is None:
+        raise typer.Exit(130)
     if json:
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     else:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import msgspec
 import typer
 
+from deploy.commands.output import Json, print_json
 from schemas.settings import load_settings
 
 
-def doctor(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(*, json: Json = False) -> None:
     """Examine this machine and the stack; the exit code is 0 if all is well."""
     from deploy.local.doctor import examine
 
@@ -25,6 +24,6 @@ def doctor(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             if not finding.good:
                 sys.stdout.write(f"    help: {finding.hint}\n")
     if json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(findings)).decode() + "\n")
+        print_json(findings)
     if not all(finding.good for finding in findings):
         raise typer.Exit(1)

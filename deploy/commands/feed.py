@@ -129,15 +129,18 @@ def _publish(settings: Settings, publication: Publication) -> None:
 async def _run(settings: Settings, publication: Publication) -> Summary:
     from deploy.local.progress import Shown
     from deploy.stored import wait_stored
+    from deploy.telemetry import telemetry
     from producers.produce import produce
 
-    stop, feed = asyncio.Event(), publication.feed
+    stop, feed, health = asyncio.Event(), publication.feed, Health("kafka")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    with Shown() as progress:
+    # Any free port: several feeds run at once, beside a worker that has the one of the settings.
+    with Shown() as progress, telemetry(0, health, "produce.metrics_port") as port:
+        progress.say(f"metrics: http://127.0.0.1:{port}/metrics")
         progress.begin("publishing")
-        summary = await produce(feed, settings, Health(), stop)
+        summary = await produce(feed, settings, health, stop)
         progress.done("publishing", f"{summary.trades + summary.books + summary.quotes} events")
         if publication.wait:
             progress.begin("storing")

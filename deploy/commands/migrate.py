@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import msgspec
 import typer
 
+from deploy.commands.output import Json, print_json
 from schemas.settings import load_settings
 
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def migrate(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is pending.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Apply the pending SQL migrations, in order, each once."""
     from consumers.store import migrate as migrations
@@ -26,7 +26,7 @@ def migrate(
     found = migrations.migrate(load_settings(), dry_run=dry_run)
     rows = [{"version": m.version, "name": m.name, "checksum": m.checksum} for m in found]
     if json:
-        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        print_json(rows)
         return
     for row in rows:
         what = "pending" if dry_run else "applied"

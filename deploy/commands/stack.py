@@ -9,20 +9,16 @@ import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from deploy.commands.doctor import doctor
+from deploy.commands.output import Json, print_json, print_table
 from schemas.errors import TickerplantError, UnknownNameError
 from schemas.settings import PORTS_FILE, Settings, load_with_origins
 
 if TYPE_CHECKING:
     from deploy.local.progress import Progress
     from deploy.local.survey import StackStatus
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class FeedName(StrEnum):
@@ -88,7 +84,7 @@ def status(*, json: Json = False) -> None:
     """Show what runs, where, and what is not ready; the exit code is 0 if all is."""
     found = _survey()
     if json:
-        _print_json(found)
+        print_json(found)
     else:
         _show(found)
     if not found.healthy:
@@ -129,10 +125,10 @@ def provision(
     settings, _ = load_with_origins()
     rows = asyncio.run(kafka_admin.provision(settings, dry_run=dry_run))
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         table = [(row.topic, row.partitions, row.state, "; ".join(row.differences)) for row in rows]
-        _table(("topic", "partitions", "state", "differences"), table)
+        print_table(("topic", "partitions", "state", "differences"), table)
     kafka_admin.check(rows)
 
 
@@ -157,23 +153,15 @@ async def _up(overrides: dict[str, Any], workers: tuple[str, ...], progress: Pro
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings, pinned = _settings(overrides)
     stack = Stack(settings, workers=workers, pinned=pinned, progress=progress)
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked.set)
-    stopping = asyncio.create_task(asked.wait())
-    starting = asyncio.create_task(stack.start())
-    await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
-    started = starting.done()
-    if started:
-        await starting
-        progress.ready()
-        await stopping
-    progress.say("stopping")
-    starting.cancel()
-    await asyncio.wait({starting})
-    await stack.stop()
-    if not started:
+        loop.add_signal_handler(number, stop.set)
+    if await stack.start_unless(stop) is None:
         raise typer.Exit(130)
+    progress.ready()
+    await stop.wait()
+    progress.say("stopping")
+    await stack.stop()
 
 
 def _survey() -> StackStatus:
@@ -200,21 +188,4 @@ def _show(found: StackStatus) -> None:
     ]
     if rows:
         columns = ("service", "state", "pid", "ports", "restarts", "last exit", "MiB", "fault")
-        _table(columns, rows)
-
-
-def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a table on a terminal, tabs on a pipe."""
-    console = Console(soft_wrap=True, highlight=False)
-    if not console.is_terminal:
-        for row in (columns, *rows):
-            sys.stdout.write("\t".join(map(str, row)).rstrip() + "\n")
-        return
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*map(str, row))
-    console.print(table)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+        print_table(columns, rows)

@@ -59,7 +59,6 @@ class Stack:
         self._run = Run(supervisor=Process.of(os.getpid()), left_out=self.left_out)
         self._held = ExitStack()
         self._ours = False
-        self._stopped = asyncio.Event()
 
     async def start(self) -> Settings:
         """Start everything and return when all is ready; stop everything if something fails.
@@ -83,9 +82,17 @@ class Stack:
             raise
         return self.settings
 
-    async def wait(self) -> None:
-        """Return when the stack has been stopped."""
-        await self._stopped.wait()
+    async def start_unless(self, stop: asyncio.Event) -> Settings | None:
+        """Start; cancel that, leaving nothing behind, if ``stop`` is set meanwhile: then None."""
+        starting = asyncio.create_task(self.start())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await starting if starting.done() else None
+        finally:
+            for task in (starting, stopping):
+                task.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
 
     async def stop(self) -> None:
         """Stop everything in reverse order. A second call finds nothing to do."""
@@ -99,7 +106,6 @@ class Stack:
                 del self._supervisors[supervisor.service.name]
         self._ours = False
         self._held.close()
-        self._stopped.set()
 
     async def stop_service(self, name: str) -> None:
         """Stop one service for good: the market is over, the rest runs on."""

@@ -1,0 +1,38 @@
+"""What commands print to stdout: JSON, or a table on a terminal and tabs on a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH_MAX: Final = 1_000
+"""Of a table: on a narrow terminal its lines wrap rather than lose digits."""
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Collection[str] = ()
+) -> None:
+    """Print rows below their column names; the columns in ``numbers`` are aligned right."""
+    console = Console(highlight=False, width=WIDTH_MAX)
+    if not console.is_terminal:
+        for row in (columns, *rows):
+            sys.stdout.write("\t".join(map(str, row)).rstrip("\t") + "\n")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in numbers else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console.print(table)
