@@ -29,7 +29,15 @@ def report(rounds: Sequence[Spans]) -> dict[str, Any]:
             figures[f"produce_{kind}"] = {**found, "feed_cpu_us": feed}
         if f"{kind}.consume" in known:
             found = _against(rounds, f"{kind}.consume", f"{kind}.bare_store", "rows")
-            figures[f"store_{kind}"] = found
+            # What no store of this topic can cost less than: reading it, and the client.
+            floor = _median(
+                rounds,
+                lambda r, k=kind: (
+                    r[f"{k}.consume"].cpu_us
+                    / (r[f"{k}.bare_read"].cpu_us + r[f"{k}.bare_store"].cpu_us)
+                ),
+            )
+            figures[f"store_{kind}"] = {**found, "ratio_to_bare_read_and_client": floor}
     if "trades.stream" in known:
         figures["stream"] = _against(rounds, "trades.stream", "trades.bare_read", "ticks")
         for peer in ("stock_faust", "stock_faust_in_memory"):

@@ -67,9 +67,10 @@ class _Cases:
         if "store" in parts:
             await self._case("consume", settings, made)
             await self._case("bare_store", settings, made)
+        if {"store", "stream"} & set(parts):
+            await self._case("bare_read", settings, records)
         if "stream" in parts and self._kind == "trades":
             await self._case("stream", settings, records)
-            await self._case("bare_read", settings, records)
             copied = await copy_ticks(settings, topic, STOCK, max(1, ticks // STOCK_SHARE))
             await self._case("stock_faust", settings, copied)
             await self._case("stock_faust_in_memory", settings, copied)
