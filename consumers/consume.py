@@ -15,6 +15,7 @@ from consumers.keeper import STAGE, Keeper
 from consumers.log import Batch, Log, Partition
 from consumers.places import Places
 from consumers.sink import Sink
+from consumers.store.bars import BarSink
 from consumers.store.books import BookSink, decode_top
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
@@ -23,11 +24,11 @@ from consumers.store.watch import table_fault
 from schemas.codec import candle_decoder, input_decoder
 from schemas.dead_letters import DeadLetterSink
 from schemas.errors import UnavailableError
-from schemas.events import Book, Candle, Event, Trade
+from schemas.events import Bar, Book, Candle, Event, Trade
 from schemas.health import Health
 from schemas.metrics import DROPPED, ERRORS, LAG, RECEIVED, SENT
 from schemas.settings import Settings
-from schemas.topics import BOOKS, CANDLES, TRADES, Topic
+from schemas.topics import BARS, BOOKS, CANDLES, TRADES, Topic
 
 WATCH_INTERVAL_S = 1.0
 GC_THRESHOLD = 200_000
@@ -35,6 +36,7 @@ GC_THRESHOLD = 200_000
 KINDS: dict[Topic, tuple[type[Event], Decode]] = {
     TRADES: (Trade, input_decoder.decode),
     BOOKS: (Book, decode_top),
+    BARS: (Bar, input_decoder.decode),
     CANDLES: (Candle, candle_decoder.decode),
 }
 
@@ -42,7 +44,7 @@ KINDS: dict[Topic, tuple[type[Event], Decode]] = {
 async def consume(
     settings: Settings, letters: DeadLetterSink, health: Health, stop: asyncio.Event
 ) -> None:
-    """Keep trades, books and candles in QuestDB until ``stop`` is set."""
+    """Keep trades, books, bars and candles in QuestDB until ``stop`` is set."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     client = IngestClient(settings.questdb)
@@ -86,6 +88,7 @@ class _Worker:
         self._sinks: dict[Topic, Sink] = {
             TRADES: TradeSink(client),
             BOOKS: BookSink(client),
+            BARS: BarSink(client),
             CANDLES: CandleSink(client),
         }
         self._topics = {topic.full_name(settings.namespace): topic for topic in KINDS}

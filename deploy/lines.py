@@ -12,6 +12,7 @@ from schemas.codec import candle_decoder, decode, input_decoder, session_decoder
 from schemas.errors import DataError
 from schemas.events import (
     NS_PER_MS,
+    Bar,
     Book,
     Candle,
     Control,
@@ -22,11 +23,14 @@ from schemas.events import (
     Quote,
     SessionRecord,
     Start,
+    Tick,
     Trade,
 )
 from schemas.topics import (
+    BARS,
     BOOKS,
     CANDLES,
+    CANDLES_QUOTES,
     DEAD_LETTERS,
     LATE,
     QUOTES,
@@ -40,7 +44,9 @@ DECODERS: Final[dict[Topic, msgspec.json.Decoder[Any]]] = {
     TRADES: input_decoder,
     BOOKS: input_decoder,
     QUOTES: input_decoder,
+    BARS: input_decoder,
     CANDLES: candle_decoder,
+    CANDLES_QUOTES: candle_decoder,
     LATE: msgspec.json.Decoder(Late),
     SESSIONS: session_decoder,
 }
@@ -148,6 +154,8 @@ def _say_event(event: Any) -> tuple[str, str] | None:
             touch = _touch(_best(event.bids), _best(event.asks))
             levels = f"{'' if event.snapshot else 'delta '}{len(event.bids)}+{len(event.asks)}"
             said = _ticked(event, f"book {event.instrument} {touch} ({levels} levels)"), "cyan"
+        case Bar():
+            said = _say_bar(event)
         case Candle():
             said = _say_candle(event)
         case Control():
@@ -170,17 +178,37 @@ def _say_trade(trade: Trade) -> tuple[str, str]:
 
 
 def _say_candle(candle: Candle) -> tuple[str, str]:
-    prices = (candle.open, candle.high, candle.low, candle.close)
+    of = "" if candle.price_type == "trade" else f" {candle.price_type}"
     text = (
-        f"candle {candle.instrument} {candle.interval} {iso(candle.ts_open)}"
-        f" {' '.join(map(plain, prices))} volume={candle.volume} vwap={plain(candle.vwap)}"
+        f"candle {candle.instrument}{of} {candle.interval} {iso(candle.ts_open)}"
+        f" {_prices(candle)} volume={candle.volume} vwap={plain(candle.vwap)}"
         f" trades={candle.trades_count}"
     )
     if candle.revision:
         text += f" revision={candle.revision}"
+    if candle.repair:
+        text += f" repair={candle.repair}"
     if candle.flags:
         text += f" flags={','.join(candle.flags)}"
-    return f"{text} [{candle.session}#{candle.seq}]", "green" if prices[3] >= prices[0] else "red"
+    return f"{text} [{candle.session}#{candle.seq}]", _direction(candle)
+
+
+def _say_bar(bar: Bar) -> tuple[str, str]:
+    of = "" if bar.price_type == "trade" else f" {bar.price_type}"
+    adjusted = "" if bar.adjustment == "raw" else f" adjusted={bar.adjustment}"
+    text = (
+        f"bar {bar.instrument}{of} {bar.interval} {iso(bar.ts_open)} {_prices(bar)}"
+        f" volume={bar.volume or '-'} vwap={plain(bar.vwap)} source={bar.source}{adjusted}"
+    )
+    return _ticked(bar, text), _direction(bar)
+
+
+def _prices(bar: Bar | Candle) -> str:
+    return " ".join(map(plain, (bar.open, bar.high, bar.low, bar.close)))
+
+
+def _direction(bar: Bar | Candle) -> str:
+    return "green" if bar.close >= bar.open else "red"
 
 
 def _say_control(event: Control) -> str:
@@ -198,7 +226,7 @@ def _say_control(event: Control) -> str:
     return f"{text}{detail}{why} [{event.session}#{event.seq}]"
 
 
-def _ticked(tick: Trade | Quote | Book, text: str) -> str:
+def _ticked(tick: Tick, text: str) -> str:
     return f"{text} at {iso(tick.ts_event)} [{tick.session}#{tick.seq}]"
 
 

@@ -10,7 +10,7 @@ from consumers.store.sql import database
 from deploy import kafka_admin
 from schemas.errors import TimedOutError
 from schemas.settings import Settings
-from schemas.topics import BOOKS, CANDLES, TRADES
+from schemas.topics import BARS, BOOKS, CANDLES, TRADES
 
 POLL_S = 0.1
 APPLIED_S_MAX = 60.0
@@ -33,11 +33,13 @@ async def wait_stored(
         for topic, partitions in end_offsets.items()
         for partition, offset in partitions.items()
     }
-    trades, books, candles = (t.full_name(settings.namespace) for t in (TRADES, BOOKS, CANDLES))
+    trades, books, bars, candles = (
+        topic.full_name(settings.namespace) for topic in (TRADES, BOOKS, BARS, CANDLES)
+    )
     # What the stream has committed is saved, and it saves only after its candles are acknowledged.
     of_trades = {place: end for place, end in ends.items() if place[0] == trades}
     await _reach(settings, settings.stream_group, of_trades, seconds, tell)
-    wanted = {place: end for place, end in ends.items() if place[0] in (trades, books)}
+    wanted = {place: end for place, end in ends.items() if place[0] in (trades, books, bars)}
     wanted |= await kafka_admin.log_ends(settings, [candles])
     await _reach(settings, settings.store_group, wanted, seconds, tell)
     await asyncio.to_thread(_wait_applied, settings)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from schemas.events import Book, Quote, Trade
+from schemas.events import Bar, Book, Quote, Trade
 
 
 class Lost(Struct, kw_only=True):
@@ -53,7 +53,7 @@ class Rejected(Struct, kw_only=True):
     topic: str = "trades"
 
 
-Observation = Trade | Quote | Book | Lost | Restored | Elapsed | Note | Rejected
+Observation = Trade | Quote | Book | Bar | Lost | Restored | Elapsed | Note | Rejected
 
 
 class Feed(Protocol):

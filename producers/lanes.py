@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from schemas.events import Book, Quote, Tick, Trade
+from schemas.events import Bar, Book, Quote, Tick, Trade
 from schemas.instruments import check_instrument
-from schemas.topics import BOOKS, INPUTS, QUOTES, TRADES
+from schemas.topics import BARS, BOOKS, INPUTS, QUOTES, TRADES
 
 TOPIC_OF: Final[dict[type[Tick], str]] = {
     Trade: TRADES.name,
     Book: BOOKS.name,
     Quote: QUOTES.name,
+    Bar: BARS.name,
 }
 
 

@@ -23,7 +23,7 @@ from schemas.errors import FencedError, UnavailableError
 from schemas.events import NS_PER_MS, NS_PER_S, SessionRecord
 from schemas.health import Health
 from schemas.settings import Settings
-from schemas.topics import BOOKS, INPUTS, QUOTES, TRADES
+from schemas.topics import BARS, BOOKS, INPUTS, QUOTES, TRADES
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Summary(Struct, kw_only=True):
     trades: int
     books: int
     quotes: int
+    bars: int
     duplicates: int
     rejected: int
     gaps: int
@@ -206,6 +207,7 @@ class _Recording:
             trades=counts[TRADES.name],
             books=counts[BOOKS.name],
             quotes=counts[QUOTES.name],
+            bars=counts[BARS.name],
             duplicates=totals["duplicate"],
             rejected=totals["rejected"],
             gaps=self._recorder.gaps,

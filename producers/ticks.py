@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from operator import gt, lt
-from typing import Final
+from typing import Final, get_args
 
 from schemas.errors import DataError
-from schemas.events import Book, Level, Quote, Tick, Trade
-from schemas.scaled import Scaler
+from schemas.events import Bar, Book, Level, PriceType, Quote, Tick, Trade
+from schemas.intervals import INTERVALS
+from schemas.scaled import DECIMALS_MAX, PRODUCT_DECIMALS_MAX, Scaler, scale_text
 
 TIME_NS_MIN: Final = 10**17
 TIME_NS_MAX: Final = 2**63 - 1
 SIDES: Final = frozenset(("buy", "sell", "unknown"))
+PRICE_TYPES: Final = frozenset(get_args(PriceType))
+ADJUSTMENTS: Final = frozenset(("raw", "split", "total"))
+SOURCE_CHARS_MAX: Final = 64
 
 
 class TickCheck:
@@ -26,6 +31,7 @@ class TickCheck:
             Trade: self.trade,
             Quote: self.quote,
             Book: self.book,
+            Bar: self.bar,
         }
         """The check for each type of tick."""
 
@@ -57,6 +63,25 @@ class TickCheck:
         if book.snapshot and bids and asks and bids[0] >= asks[0]:
             raise DataError("book is crossed", f"bid {book.bids[0][0]!r}, ask {book.asks[0][0]!r}")
 
+    def bar(self, bar: Bar) -> None:
+        prices = bar.open, bar.high, bar.low, bar.close
+        opened, high, low, closed = map(self._scaled.__getitem__, prices)
+        if not low <= min(opened, closed) <= max(opened, closed) <= high:
+            raise DataError(
+                "bar leaves its high and low", "open {}, high {}, low {}, close {}".format(*prices)
+            )
+        if low <= 0:
+            raise DataError("price is not positive", repr(bar.low))
+        if bar.volume is not None:
+            scale_text(bar.volume, DECIMALS_MAX)
+        if bar.quote_volume is not None:
+            scale_text(bar.quote_volume, PRODUCT_DECIMALS_MAX)
+        if bar.vwap is not None and not 0 < bar.vwap < inf:
+            raise DataError("vwap is not a price", repr(bar.vwap))
+        if bar.trades_count is not None and bar.trades_count < 0:
+            raise DataError("trades_count is negative", repr(bar.trades_count))
+        _check_span(bar)
+
     def _side(
         self, name: str, levels: list[Level], order: Callable[[int, int], bool] | None
     ) -> list[int]:
@@ -72,6 +97,21 @@ class TickCheck:
         if order and not all(map(order, ranks, ranks[1:])):
             raise DataError("book is not sorted", f"{name}: best first")
         return ranks
+
+
+def _check_span(bar: Bar) -> None:
+    """Raise ``DataError`` unless it is known from when to when a bar is, of what, by whom."""
+    if not TIME_NS_MIN <= bar.ts_open < bar.ts_close <= TIME_NS_MAX:
+        raise DataError("bar has no span", f"ts_open {bar.ts_open!r}, ts_close {bar.ts_close!r}")
+    for what, name, known in (
+        ("interval", bar.interval, INTERVALS),
+        ("price_type", bar.price_type, PRICE_TYPES),
+        ("adjustment", bar.adjustment, ADJUSTMENTS),
+    ):
+        if name not in known:
+            raise DataError(f"{what} is unknown", repr(name))
+    if not 0 < len(bar.source) <= SOURCE_CHARS_MAX:
+        raise DataError("source is not a name", repr(bar.source[: SOURCE_CHARS_MAX + 1]))
 
 
 def check_times(tick: Tick) -> None:

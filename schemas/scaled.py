@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from schemas.errors import DataError
@@ -10,7 +11,10 @@ UNIT = 10**9
 """One base unit; a product of two scaled numbers is in 1e-18."""
 DIGITS_MAX = 15
 DECIMALS_MAX = 9
+PRODUCT_DECIMALS_MAX = 18
 CACHED_MAX = 65_536
+_PLAIN = re.compile(r"([0-9]{1,58})(?:\.([0-9]{1,18}))?")
+"""What fits a DECIMAL(76, 18), the widest that is stored."""
 
 
 class Scaler(dict[float, int]):
@@ -52,3 +56,14 @@ def decimal_text(value: int, decimals: int) -> str:
     if not part:
         return f"{sign}{whole}"
     return f"{sign}{whole}." + f"{part:0{decimals}d}".rstrip("0")
+
+
+def scale_text(text: str, decimals: int) -> int:
+    """Read a plain decimal, not negative, as the integer of ``10**-decimals``, or ``DataError``."""
+    match = _PLAIN.fullmatch(text)
+    part = (match and match[2]) or ""
+    if not match or len(part) > decimals:
+        raise DataError(
+            "not a plain decimal", f"{text[:80]!r}: digits, at most {decimals} decimals"
+        )
+    return int(match[1] + part.ljust(decimals, "0"))

@@ -10,12 +10,16 @@ BOOK_LEVELS: Final = 3
 TICK_PRICES: Final = "tick_prices"
 TICK_ORDERBOOK: Final = "tick_orderbook"
 AGGREGATED_OHLCV: Final = "aggregated_ohlcv"
+MARKET_BARS: Final = "market_bars"
+FEED_EVENTS: Final = "feed_events"
 SCHEMA_MIGRATIONS: Final = "schema_migrations"
 
 TIMES: Final = {
     TICK_PRICES: "ts_event",
     TICK_ORDERBOOK: "ts_event",
     AGGREGATED_OHLCV: "ts_open",
+    MARKET_BARS: "ts_open",
+    FEED_EVENTS: "source_time",
 }
 """The designated timestamp of each table, nanoseconds."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from builders import SESSION, at
-from schemas.events import NS_PER_S, Book, Candle
+from schemas.events import NS_PER_S, Bar, Book, Candle
 
 
 def book(seconds: float = 0, **fields: Any) -> Book:
@@ -27,3 +27,13 @@ def candle(seconds: float = 0, **fields: Any) -> Candle:
         "trades_count": 1,
     }
     return Candle(**(defaults | times | prices | sums | fields))
+
+
+def bar(seconds: float = 0, **fields: Any) -> Bar:
+    """Return the minute that begins at ``seconds``."""
+    defaults = {"session": SESSION, "epoch": 1, "seq": 0, "instrument": "AAA.SIM"}
+    complete = at(seconds + 60)
+    times = {"ts_event": complete, "ts_recv": complete}
+    span = {"interval": "1m", "ts_open": at(seconds), "ts_close": complete}
+    prices = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": "1.5"}
+    return Bar(**(defaults | times | span | prices | {"source": "elsewhere"} | fields))

@@ -12,7 +12,7 @@ from builders import RULES, SESSION, at
 from producers.lanes import Lanes
 from producers.recorder import Identity, Output, Recorder
 from schemas.codec import input_decoder
-from schemas.events import Book, Quote, Trade
+from schemas.events import Bar, Book, Quote, Trade
 from schemas.settings import Produce
 
 PARTITIONS = 2
@@ -39,6 +39,14 @@ def seen_book(seconds: float = 0, recv: float | None = None, **fields: Any) -> B
 def seen_quote(seconds: float = 0, recv: float | None = None, **fields: Any) -> Quote:
     usual = {"bid_price": 99.0, "bid_size": 1.0, "ask_price": 101.0, "ask_size": 1.0}
     return Quote(**unstamped(usual | times(seconds, recv) | fields))
+
+
+def seen_bar(seconds: float = 60, recv: float | None = None, **fields: Any) -> Bar:
+    """Return the minute that was complete at ``seconds``."""
+    usual = {"source": "elsewhere", "interval": "1m"}
+    usual |= {"ts_open": at(seconds - 60), "ts_close": at(seconds)}
+    usual |= {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": "1.5"}
+    return Bar(**unstamped(usual | times(seconds, recv) | fields))
 
 
 def new_recorder(**settings: Any) -> Recorder:

@@ -11,11 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import clock, gap, trade
-from consumers_builders import book, candle
+from consumers_builders import bar, book, candle
 from deploy.lines import RAW_CHARS_MAX, Line, json_of, line_of, plain
 from schemas.codec import encode
 from schemas.events import Event
-from schemas.topics import BOOKS, CANDLES, DEAD_LETTERS, STATE_TRADES, TOPICS, TRADES, Topic
+from schemas.topics import (
+    BARS,
+    BOOKS,
+    CANDLES,
+    CANDLES_QUOTES,
+    DEAD_LETTERS,
+    STATE_TRADES,
+    TOPICS,
+    TRADES,
+    Topic,
+)
 
 
 @dataclass
@@ -55,6 +65,27 @@ def test_books_and_candles_say_what_matters() -> None:
     assert "- @ - | 101 @ 2 (0+1 levels)" in said(BOOKS, book(bids=[])).text
     revised = said(CANDLES, candle(revision=2, flags=("gap",), vwap=None)).text
     assert "vwap=- trades=1 revision=2 flags=gap" in revised
+
+
+def test_a_bar_says_which_it_is_and_who_made_it() -> None:
+    text, style = said(BARS, bar(seq=3))
+
+    assert text.endswith(
+        "bar AAA.SIM 1m 2025-10-09T09:00:00Z 100 102 99 101 volume=1.5 vwap=- source=elsewhere"
+        " at 2025-10-09T09:01:00Z [sim-1#3]"
+    )
+    assert style == "green"
+    other = bar(price_type="bid", adjustment="total", volume=None, close=99.5)
+    text, style = said(BARS, other)
+    assert "bar AAA.SIM bid 1m" in text
+    assert "volume=- vwap=- source=elsewhere adjusted=total" in text
+    assert style == "red"
+
+
+def test_a_candle_says_of_which_price_it_is_and_that_it_was_repaired() -> None:
+    assert "candle AAA.SIM bid 1s" in said(CANDLES_QUOTES, candle(price_type="bid")).text
+    assert "candle AAA.SIM 1s" in said(CANDLES, candle()).text
+    assert " repair=2 " in said(CANDLES, candle(repair=2)).text
 
 
 def test_control_events_are_dimmed() -> None:

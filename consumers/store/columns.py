@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from schemas.errors import DataError
 from schemas.instruments import check_instrument
-from schemas.scaled import DIGITS_MAX, UNIT, scale
+from schemas.scaled import DIGITS_MAX, UNIT, scale, scale_text
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,3 +73,11 @@ def exact(values: Sequence[float] | Floats) -> Floats:
     for number in np.unique(column[~(proven | np.isnan(column))]).tolist():
         scale(number)
     return column
+
+
+def decimals(values: Sequence[str | None], places: int) -> npt.NDArray[np.object_]:
+    """Return a column of exact sums, null where there is none, or raise ``DataError``."""
+    for text in set(values):
+        if text is not None:
+            scale_text(text, places)
+    return np.array([None if text is None else Decimal(text) for text in values], np.object_)

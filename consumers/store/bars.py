@@ -1,0 +1,63 @@
+"""Bars made elsewhere to ``market_bars``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import nan
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from consumers.store.client import IngestClient
+from consumers.store.columns import (
+    decimals,
+    exact,
+    identifiers,
+    instruments,
+    integers,
+    symbols,
+    times,
+)
+from schemas.events import Bar, Event
+from schemas.scaled import DECIMALS_MAX, PRODUCT_DECIMALS_MAX
+from schemas.tables import MARKET_BARS
+
+
+class BarSink:
+    """Keeps bars, one row each; written again, a row stays the same."""
+
+    def __init__(self, client: IngestClient) -> None:
+        self._client = client
+
+    def write(self, events: Sequence[Event]) -> int:
+        self._client.write(MARKET_BARS, bar_frame(cast("Sequence[Bar]", events)))
+        return len(events)
+
+    def check(self, event: Event) -> None:
+        bar_frame([cast("Bar", event)])
+
+
+def bar_frame(bars: Sequence[Bar]) -> pd.DataFrame:
+    """Lay bars out as rows of the table, or raise ``DataError`` for one that must not be kept."""
+
+    def every(name: str) -> list[Any]:
+        return [getattr(bar, name) for bar in bars]
+
+    names = ("session", "source", "price_type", "adjustment", "interval")
+    stamps = ("ts_open", "ts_close", "ts_event", "ts_recv")
+    prices = ("open", "high", "low", "close")
+    return pd.DataFrame(
+        {
+            "instrument": instruments(every("instrument")),
+            **{name: symbols(every(name)) for name in names},
+            **{name: times(every(name)) for name in stamps},
+            **{name: exact(every(name)) for name in prices},
+            "volume": decimals(every("volume"), DECIMALS_MAX),
+            "quote_volume": decimals(every("quote_volume"), PRODUCT_DECIMALS_MAX),
+            "vwap": np.array([nan if v is None else v for v in every("vwap")], np.float64),
+            "trades_count": identifiers(every("trades_count")),
+            "seq": integers(every("seq")),
+        },
+        copy=False,
+    )
