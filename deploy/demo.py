@@ -117,7 +117,7 @@ def _emitted(settings: Settings) -> tuple[int, int]:
 
 def _read_back(settings: Settings, session: str) -> tuple[Any, dict[str, int]]:
     with database(settings.questdb) as db:
-        return verify(db, session), reader.counts(db, session)
+        return verify(db, session, settings.stream.intervals), reader.counts(db, session)
 
 
 class _Watch:

@@ -19,7 +19,7 @@ import msgspec
 import typer
 
 from consumers.store import reader
-from consumers.store.sql import Database, database
+from consumers.store.sql import database
 from consumers.store.verify import verify
 from deploy import kafka_admin
 from deploy.local.jars import ensure_jars
@@ -130,18 +130,16 @@ def _check(  # noqa: PLR0913, PLR0917 - what was read, side by side
     )
     with database(settings.questdb) as db:
         for session in sorted({*catalogue, *trades, *books}):
-            if not _agrees(db, session, trades[session], books[session], result):
+            stored = reader.counts(db, session)
+            report = verify(db, session, settings.stream.intervals)
+            result.trades_stored += stored["trades"]
+            result.books_stored += stored["books"]
+            result.candles_checked += report.candles
+            result.candles_different += report.different
+            whole = (stored["trades"], stored["books"]) == (trades[session], books[session])
+            if report.different or not whole:
                 result.wrong_sessions.append(session)
     return result
-
-
-def _agrees(db: Database, session: str, trades: int, books: int, result: SoakResult) -> bool:
-    stored, report = reader.counts(db, session), verify(db, session)
-    result.trades_stored += stored["trades"]
-    result.books_stored += stored["books"]
-    result.candles_checked += report.candles
-    result.candles_different += report.different
-    return (stored["trades"], stored["books"], report.different) == (trades, books, 0)
 
 
 async def _sessions(kafka: Publisher, settings: Settings) -> dict[str, SessionRecord]:

@@ -23,6 +23,7 @@ Size = Annotated[float, Meta(ge=0)]
 Instrument = Annotated[str, Meta(min_length=1, max_length=48)]
 Session = Annotated[str, Meta(min_length=1, max_length=64)]
 Side = Literal["buy", "sell", "unknown"]
+QuoteSide = Literal["bid", "ask", "mid"]
 PriceType = Literal["trade", "bid", "ask", "mid"]
 Flag = Literal["gap", "partial"]
 Level = tuple[Price, Size]
@@ -75,6 +76,12 @@ class Quote(Tick, tag="quote", kw_only=True):
     update_id: int | None = None
 
 
+class LateQuote(Quote, tag="late_quote", kw_only=True):
+    """A quote that came after the horizon, with the ``ts_open`` of each candle that it missed."""
+
+    missed: dict[str, int]
+
+
 class Book(Tick, tag="book", kw_only=True):
     """Levels of an order book, best first: all of the top N, or the changed ones of a delta."""
 
@@ -84,12 +91,39 @@ class Book(Tick, tag="book", kw_only=True):
     snapshot: bool = True
 
 
+class Bar(Tick, tag="bar", kw_only=True):
+    """A bar of ``[ts_open, ts_close)`` made elsewhere; ``ts_event`` is when it was complete.
+
+    Sums are decimal strings; what its source does not give is null.
+    """
+
+    source: Annotated[str, Meta(min_length=1, max_length=64)]
+    price_type: PriceType = "trade"
+    adjustment: Literal["raw", "split", "total"] = "raw"
+    """Of prices for splits, or for splits and dividends (total)."""
+    interval: str
+    ts_open: TimeNs
+    ts_close: TimeNs
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: str | None = None
+    quote_volume: str | None = None
+    vwap: float | None = None
+    trades_count: Count | None = None
+
+
 class CandleRules(Struct, kw_only=True, frozen=True):
     """The settings that decide the candles of a session; recorded in its ``start``."""
 
     intervals: tuple[str, ...]
     grace_ms: Count
     horizon_ms: Count
+    calendars: dict[str, str] = {}
+    """By venue, where it is not round the clock in UTC: names of ``schemas.calendars``."""
+    quotes: dict[str, tuple[QuoteSide, ...]] = {}
+    """By venue, of which prices of its quotes there are candles."""
 
 
 class Control(Event, kw_only=True):
@@ -157,6 +191,8 @@ class Candle(Event, tag="candle", kw_only=True):
     buy_quote_volume: str
     is_closed: bool = True
     revision: Count = 0
+    repair: Count = 0
+    """0 as streamed; above it, rebuilt from stored ticks, which wins over all that was streamed."""
     flags: tuple[Flag, ...] = ()
 
 
@@ -181,5 +217,5 @@ class SessionRecord(Struct, kw_only=True):
     reason: str | None = None
 
 
-InputEvent = Trade | Quote | Book | Start | Clock | Gap | Status | End
+InputEvent = Trade | Quote | Book | Bar | Start | Clock | Gap | Status | End
 CandleEvent = Candle | Start | Clock | Gap | Status | End

@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from schemas.calendars import check_calendar
 from schemas.errors import SettingsError, UnknownNameError
-from schemas.events import CandleRules
+from schemas.events import CandleRules, QuoteSide
 from schemas.intervals import check_intervals
 
 PREFIX = "TICKERPLANT_"
 FILE_NAME = "tickerplant.toml"
 PORTS_FILE = "ports.toml"
+LISTS = ("stream.intervals", "stream.calendars", "stream.quotes")
+"""Settings that are written with commas in an environment variable."""
 Port = int
 
 
@@ -106,6 +109,10 @@ class Stream(_Section):
     app_id: str = "tickerplant-stream"
     metrics_port: Port = 9102
     intervals: tuple[str, ...] = ("1s", "1m", "5m")
+    calendars: tuple[str, ...] = ()
+    """``VENUE=NAME``, a name of ``schemas.calendars``; every other venue is 24/7 in UTC."""
+    quotes: tuple[str, ...] = ()
+    """``VENUE=bid+ask+mid``: venues whose quotes give candles, and of which prices."""
     grace_ms: int = Field(2_000, ge=0)
     horizon_ms: int = Field(600_000, ge=0)
     save_interval_ms: int = Field(500, ge=50, le=60_000)
@@ -127,6 +134,8 @@ class Stream(_Section):
             intervals=check_intervals(self.intervals),
             grace_ms=self.grace_ms,
             horizon_ms=self.horizon_ms,
+            calendars={v: check_calendar(name) for v, name in map(_by_venue, self.calendars)},
+            quotes={v: _quote_sides(names) for v, names in map(_by_venue, self.quotes)},
         )
 
 
@@ -189,7 +198,7 @@ def load_with_origins(**overrides: Any) -> tuple[Settings, dict[str, str]]:
             _put(merged, name, value)
     try:
         settings = Settings.model_validate(merged)
-        check_intervals(settings.stream.intervals)
+        settings.stream.rules  # noqa: B018 - names that only the rules know are checked here
     except ValidationError as error:
         raise SettingsError(
             "settings cannot be used", _explain(error, origins), "see: tickerplant config show"
@@ -250,8 +259,12 @@ def _from_environment() -> dict[str, Any]:
     for name, value in os.environ.items():
         if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG":
             dotted = name.removeprefix(PREFIX).lower().replace("__", ".")
-            _put(found, dotted, value.split(",") if dotted == "stream.intervals" else value)
+            _put(found, dotted, _words(value) if dotted in LISTS else value)
     return found
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",") if text else []
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -271,6 +284,21 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
         if not isinstance(tree, dict):
             raise SettingsError("setting is a value, not a section", dotted)
     tree[last] = value
+
+
+def _by_venue(text: str) -> tuple[str, str]:
+    venue, sign, value = text.partition("=")
+    if not (venue and sign and value):
+        raise SettingsError("setting cannot be read", repr(text), "write it as VENUE=value")
+    return venue.upper(), value
+
+
+def _quote_sides(names: str) -> tuple[QuoteSide, ...]:
+    known = get_args(QuoteSide)
+    for name in names.split("+"):
+        if name not in known:
+            raise UnknownNameError.of("price of a quote", name, known)
+    return tuple(side for side in known if side in names.split("+"))
 
 
 def _explain(error: ValidationError, origins: dict[str, str]) -> str:

@@ -42,9 +42,15 @@ class Topic:
 TRADES = Topic("trades", "producers", "trades; control events in-band")
 BOOKS = Topic("books", "producers", "order books, top N; control events in-band")
 QUOTES = Topic("quotes", "producers", "best bids and asks; control events in-band")
+BARS = Topic("bars", "producers", "bars made elsewhere; control events in-band")
 CANDLES = Topic("candles", "streams", "closed candles and revisions; control events forwarded")
+CANDLES_QUOTES = Topic("candles.quotes", "streams", "the same, of bids, asks and mids of quotes")
+CANDLES_OPEN = Topic(
+    "candles.open", "streams", "candles in progress and rolling windows", policy="compact"
+)
 LATE = Topic("late", "streams", "ticks that came after the revision horizon")
 STATE_TRADES = Topic("state.trades", "streams", "state of the candle engine", policy="compact")
+STATE_QUOTES = Topic("state.quotes", "streams", "the same, for quotes", policy="compact")
 SESSIONS = Topic(
     "sessions", "producers", "catalogue of recordings", policy="compact", partitioned=False
 )
@@ -62,14 +68,18 @@ TOPICS: dict[str, Topic] = {
         TRADES,
         BOOKS,
         QUOTES,
+        BARS,
         CANDLES,
+        CANDLES_QUOTES,
+        CANDLES_OPEN,
         LATE,
         STATE_TRADES,
+        STATE_QUOTES,
         SESSIONS,
         DEAD_LETTERS,
     )
 }
-INPUTS = (TRADES, BOOKS, QUOTES)
+INPUTS = (TRADES, BOOKS, QUOTES, BARS)
 """Every session writes its control events into each partition of these."""
 
 

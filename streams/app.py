@@ -1,4 +1,4 @@
-"""The stream processor: a Faust app that turns trades into candles."""
+"""The stream processor: a Faust app that turns trades and quotes into candles."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import asyncio
 import gc
 import logging
 import os
+from functools import partial
 from typing import Any
 
 import faust
 from faust.types import TP
 
-from schemas import metrics, topics
+from schemas import metrics
 from schemas.errors import TickerplantError
 from schemas.health import Health
 from schemas.settings import Settings
 from streams.candles.engine import Outputs
+from streams.flow import flows_of
 from streams.kafka import OutputLog
 from streams.partition import Partition
 from streams.transport import batch_transport
@@ -46,14 +48,16 @@ class Worker:
     def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
         self._health = health
-        self._input = topics.TRADES.full_name(settings.namespace)
+        self._flows = {
+            flow.input.full_name(settings.namespace): flow for flow in flows_of(settings)
+        }
         self._outputs = OutputLog(settings)
-        self._partitions: dict[int, Partition] = {}
+        self._partitions: dict[tuple[str, int], Partition] = {}
         self._workdir = settings.home / "stream"
         """Faust wants one; without tables it keeps nothing there."""
         self._lock = asyncio.Lock()
         """Held while a batch is folded and handed over, and while partitions come and go."""
-        self._queue: asyncio.Queue[Any] | None = None
+        self._queues: dict[str, asyncio.Queue[Any]] = {}
         self._stopping = asyncio.Event()
         self._saver: asyncio.Task[None] | None = None
         self._app = self._build_app()
@@ -99,20 +103,20 @@ class Worker:
             backlog=self._backlog,
             backlog_max=config.buffered_batches_max,
         )
-        source = app.topic(
-            self._input,
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
-            partitions=settings.kafka.partitions,
-        )
-        app.agent(source, concurrency=1)(self._consume)
+        for name in self._flows:
+            app.agent(self._source(app, name), name=f"candles of {name}", concurrency=1)(
+                partial(self._consume, name)
+            )
         app.on_partitions_revoked.connect(self._revoked, weak=False)  # type: ignore[arg-type]
         return app
 
-    async def _consume(self, batches: Any) -> None:
-        self._queue = batches.channel.queue
+    def _source(self, app: Any, name: str) -> Any:
+        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw"}
+        partitions = self._settings.kafka.partitions
+        return app.topic(name, **raw, value_serializer="raw", partitions=partitions)
+
+    async def _consume(self, name: str, batches: Any) -> None:
+        self._queues[name] = batches.channel.queue
         async for records in batches:
             try:
                 await self._process(records)
@@ -120,16 +124,17 @@ class Worker:
                 self._end_process(error)
 
     async def _process(self, records: Any) -> None:
-        number = records[0].partition
+        place = records[0].topic, records[0].partition
         async with self._lock:
-            partition = self._partitions.get(number)
+            partition = self._partitions.get(place)
             if partition is None:
-                partition = Partition(self._settings, number, self._outputs)
+                flow = self._flows[place[0]]
+                partition = Partition(self._settings, flow, place[1], self._outputs)
                 await partition.open()
-                self._partitions[number] = partition
+                self._partitions[place] = partition
             out = partition.fold(records)
             await partition.send(out)
-        self._count(number, records, out)
+        self._count(partition, records, out)
 
     async def _save_regularly(self) -> None:
         interval_s = self._settings.stream.save_interval_ms / 1000
@@ -149,7 +154,7 @@ class Worker:
             return_exceptions=True,
         )
         for (partition, _), error in zip([c for c in captured if c[1]], results, strict=True):
-            held = self._partitions.get(partition.number) is partition
+            held = partition in self._partitions.values()
             if isinstance(error, BaseException) and held:
                 self._end_process(error)
 
@@ -164,10 +169,10 @@ class Worker:
         await asyncio.gather(*(partition.close() for partition in given_up))
 
     def _backlog(self) -> int:
-        return self._queue.qsize() if self._queue else 0
+        return sum(queue.qsize() for queue in self._queues.values())
 
-    def _saved_position(self, number: int) -> int | None:
-        partition = self._partitions.get(number)
+    def _saved_position(self, topic: str, number: int) -> int | None:
+        partition = self._partitions.get((topic, number))
         return partition.saved if partition else None
 
     def _end_process(self, error: BaseException) -> None:
@@ -177,10 +182,11 @@ class Worker:
         logging.shutdown()
         os._exit(code)
 
-    def _count(self, number: int, records: Any, out: Outputs) -> None:
-        topic = topics.TRADES.name
+    def _count(self, partition: Partition, records: Any, out: Outputs) -> None:
+        flow, number = partition.flow, partition.number
+        topic = flow.input.name
         metrics.RECEIVED.labels("stream", topic).inc(len(records))
-        metrics.SENT.labels("stream", topics.CANDLES.name).inc(len(out.candles))
+        metrics.SENT.labels("stream", flow.candles.name).inc(len(out.candles))
         metrics.DROPPED.labels("stream", topic, "dead letter").inc(len(out.dead))
         if out.dead:
             log.warning("dead letters count=%d first=%r", len(out.dead), str(out.dead[0]))
@@ -194,7 +200,6 @@ class Worker:
                 log.error("ticks are missing topic=%s partition=%d count=%d", topic, number, count)
             elif what == "dropped":
                 metrics.DROPPED.labels("stream", topic, detail).inc(count)
-        consumer = self._app.consumer
-        end = consumer.highwater(TP(self._input, number)) or 0
+        end = self._app.consumer.highwater(TP(records[0].topic, number)) or 0
         lag = max(0, end - records[-1].offset - 1)
         metrics.LAG.labels("stream", topic, str(number)).set(lag)

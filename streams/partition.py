@@ -16,11 +16,12 @@ from schemas.errors import HoleError, SettingsError
 from schemas.settings import Settings
 from streams.candles.engine import Engine, Outputs
 from streams.candles.snapshot import Snapshots
+from streams.flow import Flow
 from streams.kafka import Ack, Item, OutputLog, StateLog, log_bounds, read_catalogue
 
 log = logging.getLogger(__name__)
 POSITION_KEY = b'["position"]'
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -43,20 +44,21 @@ class Capture:
 class Partition:
     """State of one partition; valid until another worker opens it."""
 
-    def __init__(self, settings: Settings, number: int, outputs: OutputLog) -> None:
+    def __init__(self, settings: Settings, flow: Flow, number: int, outputs: OutputLog) -> None:
+        self.flow = flow
         self.number = number
         self.position = 0
         self.saved = 0
         """The position in the saved state: what the group may commit."""
         self._settings = settings
-        self._input = topics.TRADES.full_name(settings.namespace)
-        self._candles = topics.CANDLES.full_name(settings.namespace)
+        self._input = flow.input.full_name(settings.namespace)
+        self._candles = flow.candles.full_name(settings.namespace)
         self._late = topics.LATE.full_name(settings.namespace)
         self._letters = topics.DEAD_LETTERS.full_name(settings.namespace)
         self._outputs = outputs
-        state = topics.STATE_TRADES.full_name(settings.namespace)
+        state = flow.state.full_name(settings.namespace)
         self._state = StateLog(settings, state, number)
-        self._engine = Engine(settings.stream.ended_sessions_max)
+        self._engine = Engine(flow.kind, settings.stream.ended_sessions_max)
         self._snapshots = Snapshots()
         self._acks: list[Ack] = []
         self._captured = 0
@@ -75,8 +77,8 @@ class Partition:
         took = monotonic() - began
         metrics.STATE_OPEN.observe(took)
         log.info(
-            "partition opened partition=%d position=%d records=%d sessions=%d seconds=%.3f",
-            *(self.number, self.position, records, len(self._engine.sessions), took),
+            "partition opened topic=%s partition=%d position=%d records=%d sessions=%d s=%.3f",
+            *(self._input, self.number, self.position, records, len(self._engine.sessions), took),
         )
 
     def fold(self, records: Sequence[Any]) -> Outputs:

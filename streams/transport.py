@@ -41,7 +41,7 @@ class Batch:
 class BatchConsumer(FaustConsumer):
     """Hands out batches, and commits the positions that are saved, not the ones acknowledged."""
 
-    saved_position: Callable[[int], int | None]
+    saved_position: Callable[[str, int], int | None]
     backlog: Callable[[], int]
     backlog_max: int
 
@@ -57,21 +57,21 @@ class BatchConsumer(FaustConsumer):
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         self._gap.pop(tp, None)
-        return self.saved_position(tp.partition)
+        return self.saved_position(tp.topic, tp.partition)
 
 
 def batch_transport(
     app: Any,
     servers: str,
     *,
-    saved_position: Callable[[int], int | None],
+    saved_position: Callable[[str, int], int | None],
     backlog: Callable[[], int],
     backlog_max: int,
 ) -> FaustTransport:
     """Build the transport of an app; set it before the app starts.
 
-    ``saved_position(partition)`` is what the group may commit, ``backlog()`` the number of batches
-    waiting in the app.
+    ``saved_position(topic, partition)`` is what the group may commit, ``backlog()`` the number of
+    batches waiting in the app.
     """
     wiring = {
         "saved_position": staticmethod(saved_position),

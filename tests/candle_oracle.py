@@ -7,9 +7,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import msgspec
+
+from bucket_oracle import bounds, place
 from schemas.events import Clock, End, Event, Gap, Start, Trade
 
-SECONDS = {"1s": 1, "1m": 60, "5m": 300}
 Row = dict[str, Any]
 
 
@@ -25,8 +27,9 @@ def emissions(events: Iterable[Event]) -> list[Row]:
             start, time = event, event.source_time
         elif isinstance(event, Trade):
             assert start is not None
-            if event.ts_event >= time - start.rules.horizon_ms * 10**6:
-                ticks.append(event)
+            at = place(event.ts_event, _calendar(start, event.instrument))
+            if at is not None and at >= time - start.rules.horizon_ms * 10**6:
+                ticks.append(msgspec.structs.replace(event, ts_event=at))
         elif isinstance(event, Gap):
             gaps.append(event)
             _forget_gap_of_gone(event, emitted, time, start)
@@ -57,14 +60,14 @@ def _emit(
     ends: list[Row] = []
     cuts: list[Row] = []
     for interval in start.rules.intervals:
-        length = SECONDS[interval] * 10**9
-        buckets: dict[tuple[str, int], list[Trade]] = {}
+        buckets: dict[tuple[str, int, int], list[Trade]] = {}
         for tick in ticks:
-            buckets.setdefault((tick.instrument, tick.ts_event // length), []).append(tick)
-        for (instrument, bucket), found in buckets.items():
-            key = (instrument, interval, bucket)
+            edges = bounds(interval, tick.ts_event, _calendar(start, tick.instrument))
+            buckets.setdefault((tick.instrument, *edges), []).append(tick)
+        for (instrument, *edges), found in buckets.items():
+            key = (instrument, interval, edges[0])
             old = emitted.get(key)
-            row = _row(instrument, interval, bucket * length, length, found)
+            row = _row(instrument, interval, (edges[0], edges[1]), found)
             row["flags"] = _flags(row, gaps, start, (old or {}).get("immune", []))
             due = row["ts_close"] + start.rules.grace_ms * 10**6 <= time
             if old is None:
@@ -86,7 +89,11 @@ def _emit(
     return ends + cuts
 
 
-def _row(instrument: str, interval: str, ts_open: int, length: int, ticks: list[Trade]) -> Row:
+def _calendar(start: Start, instrument: str) -> str:
+    return start.rules.calendars.get(instrument.rpartition(".")[2], "24/7")
+
+
+def _row(instrument: str, interval: str, edges: tuple[int, int], ticks: list[Trade]) -> Row:
     by_time = sorted(ticks, key=lambda tick: (tick.ts_event, tick.seq))
     volume = sum((Decimal(repr(t.size)) for t in ticks), Decimal(0))
     amounts = [(t, Decimal(repr(t.price)) * Decimal(repr(t.size))) for t in ticks]
@@ -95,8 +102,8 @@ def _row(instrument: str, interval: str, ts_open: int, length: int, ticks: list[
     return {
         "instrument": instrument,
         "interval": interval,
-        "ts_open": ts_open,
-        "ts_close": ts_open + length,
+        "ts_open": edges[0],
+        "ts_close": edges[1],
         "open": by_time[0].price,
         "high": max(t.price for t in ticks),
         "low": min(t.price for t in ticks),

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import clock, end, start, trade
-from consumers.store.verify import INTERVALS_NS
+from consumers.store.verify import LENGTHS_S
 from schemas.errors import DataError, SettingsError, TickerplantError, UnknownNameError
 from schemas.events import NS_PER_S
 from schemas.health import Health
 from schemas.instruments import check_instrument, instrument_of, split_instrument
-from schemas.intervals import LENGTHS_NS, bounds_ns, check_intervals, length_ns
+from schemas.intervals import FIXED_NS, INTERVALS, check_interval, check_intervals
 from schemas.order import Fate, Order
 from schemas.topics import DEAD_LETTERS, INPUTS, SESSIONS, STATE_TRADES, TOPICS, TRADES, topic_of
 
@@ -69,22 +69,9 @@ def test_what_is_no_instrument_is_refused_with_an_example(name):
         check_instrument(name)
 
 
-@given(st.sampled_from(sorted(LENGTHS_NS)), st.integers(10**17, 2**63 - 1))
-def test_a_time_falls_into_one_candle_whose_bounds_are_its_multiples(interval, ts):
-    ts_open, ts_close = bounds_ns(interval, ts)
-
-    assert ts_open <= ts < ts_close
-    assert ts_close - ts_open == length_ns(interval)
-    assert ts_open % length_ns(interval) == 0
-
-
-@pytest.mark.parametrize("interval", LENGTHS_NS)
-def test_every_interval_nests_in_the_second(interval):
-    assert length_ns(interval) % NS_PER_S == 0
-
-
-def test_the_independent_check_knows_the_same_intervals():
-    assert INTERVALS_NS == LENGTHS_NS
+def test_the_independent_check_knows_the_same_lengths():
+    assert {name: LENGTHS_S[name] * NS_PER_S for name in FIXED_NS} == FIXED_NS
+    assert {*LENGTHS_S, "1M"} == set(INTERVALS)
 
 
 def test_intervals_are_put_in_order_and_doubles_refused():
@@ -96,9 +83,9 @@ def test_intervals_are_put_in_order_and_doubles_refused():
 
 def test_an_unknown_interval_is_told_those_that_are_known():
     with pytest.raises(UnknownNameError) as raised:
-        length_ns("7m")
+        check_interval("7m")
 
-    assert all(interval in raised.value.detail for interval in LENGTHS_NS)
+    assert all(interval in raised.value.detail for interval in INTERVALS)
 
 
 def test_inputs_and_what_comes_of_them_are_partitioned_alike():

@@ -12,13 +12,23 @@ from hypothesis import strategies as st
 from builders import clock, end, gap, numbered, records, start, trade
 from candle_oracle import emissions
 from schemas.events import Candle, CandleRules, Event, Trade
+from schemas.intervals import INTERVALS
 from streams.candles.engine import Engine
 from streams.candles.snapshot import Snapshots
 from streams_builders import fold
 
+INTERVAL_LISTS = [("1s",), ("1s", "1m", "5m"), ("1m", "3m", "1w"), INTERVALS]
+CALENDARS: list[dict[str, str]] = [{}, {"SIM": "America/New_York@17:00"}, {"SIM": "XTKS"}]
+
 
 def row(candle: Candle) -> dict[str, Any]:
-    names = set(candle.__struct_fields__) - {"session", "epoch", "price_type", "is_closed"}
+    names = set(candle.__struct_fields__) - {
+        "session",
+        "epoch",
+        "price_type",
+        "is_closed",
+        "repair",
+    }
     fields = {name: getattr(candle, name) for name in names}
     for name in ("volume", "quote_volume", "buy_volume", "buy_quote_volume"):
         fields[name] = Decimal(fields[name])
@@ -31,14 +41,19 @@ def sessions(draw: st.DrawFn) -> list[Event]:
     rng = random.Random(draw(st.integers(0, 2**32)))
     horizon_ms = draw(st.sampled_from([2_000, 5_000, 600_000]))
     rules = CandleRules(
-        intervals=draw(st.sampled_from([("1s",), ("1s", "1m", "5m"), ("1m", "5m")])),
+        intervals=draw(
+            st.sampled_from([("1s",), ("1s", "1m", "5m"), ("1m", "3m", "1w"), INTERVALS])
+        ),
+        calendars=draw(st.sampled_from(CALENDARS)),
         grace_ms=draw(st.sampled_from([0, 500, 2_000])),
         horizon_ms=horizon_ms,
     )
     events: list[Event] = [start(rng.uniform(-70, 0.5), rules=rules)]
     now = 0.0
     for _ in range(draw(st.integers(1, 60))):
-        now += rng.choice([0.0, 0.001, 0.1, 0.4, 1.0, 3.0, 40.0, 400.0])
+        now += rng.choice(
+            [0.0, 0.001, 0.1, 0.4, 1.0, 3.0, 40.0, 400.0, rng.choice([400.0, 40_000.0])]
+        )
         kind = rng.random()
         if kind < 0.7:
             back = rng.choice([0.0, 0.0, 0.0, 0.2, 1.5, 4.0, 70.0, 700.0])
@@ -54,13 +69,13 @@ def sessions(draw: st.DrawFn) -> list[Event]:
     return numbered(*events, end(now + rng.choice([0.0, 5.0])))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sessions())
 def test_candles_and_revisions_equal_a_computation_over_all_ticks(events: list[Event]) -> None:
     assert [row(candle) for candle in fold(events)] == emissions(events)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(sessions(), st.data())
 def test_no_cut_into_batches_and_no_restart_changes_a_byte(
     events: list[Event], data: st.DataObject
@@ -98,7 +113,7 @@ def test_no_cut_into_batches_and_no_restart_changes_a_byte(
     assert seen == whole
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(sessions(), sessions())
 def test_another_session_in_the_partition_changes_nothing(
     events: list[Event], others: list[Event]
@@ -117,7 +132,7 @@ def test_another_session_in_the_partition_changes_nothing(
     assert [c for c in together if c.session == "sim-1"] == alone
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(sessions())
 def test_another_instrument_in_the_partition_changes_nothing(events: list[Event]) -> None:
     only = [e for e in events if not isinstance(e, Trade) or e.instrument == "AAA.SIM"]

@@ -15,6 +15,7 @@ from schemas.errors import FencedError, HoleError, SettingsError
 from schemas.events import Candle, Event
 from schemas.settings import Settings
 from schemas.topics import STATE_TRADES, TRADES
+from streams import flow
 from streams.candles.engine import Outputs
 from streams.kafka import OutputLog, read_compacted
 from streams.partition import Partition
@@ -39,7 +40,7 @@ async def publish(settings: Settings, events: list[Event]) -> None:
 
 
 async def opened(settings: Settings, outputs: OutputLog) -> Partition:
-    partition = Partition(settings, 0, outputs)
+    partition = Partition(settings, flow.TRADES, 0, outputs)
     await partition.open()
     return partition
 

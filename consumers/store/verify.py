@@ -13,14 +13,25 @@ from typing import Final
 
 from consumers.store.sql import Database, Row
 
-INTERVALS_NS: Final = {"1s": 10**9, "1m": 60 * 10**9, "5m": 300 * 10**9}
+DAY_S: Final = 86_400
+LENGTHS_S: Final = {
+    **{f"{n}s": n for n in (1, 5, 15, 30)},
+    **{f"{n}m": n * 60 for n in (1, 3, 5, 15, 30)},
+    **{f"{n}h": n * 3_600 for n in (1, 2, 4, 6, 8, 12)},
+    **{f"{n}d": n * DAY_S for n in (1, 2, 3)},
+    "1w": 7 * DAY_S,
+}
+"""All but the month, which has no length."""
+FIRST_S: Final = {"1w": 4 * DAY_S}
+"""Where the first of them begins; 1970-01-05 was a Monday."""
 SHOWN_MAX: Final = 20
 
 Key = tuple[str, int]
 
 _BUCKETS: Final = """
-    SELECT instrument, (ts_event::long / %(length)s) * %(length)s AS ts_open, ts_event, seq, side,
-        price, cast(price AS DECIMAL(38, 9)) AS p, cast(size AS DECIMAL(38, 9)) AS s
+    SELECT instrument, ts_event, seq, side, price,
+        (ts_event::long - %(first)s) / %(length)s * %(length)s + %(first)s AS ts_open,
+        cast(price AS DECIMAL(38, 9)) AS p, cast(size AS DECIMAL(38, 9)) AS s
     FROM tick_prices WHERE session = %(session)s
 """
 _SUMS: Final = f"""
@@ -81,7 +92,7 @@ class Report:
             self.differences.append(difference)
 
 
-def verify(db: Database, session: str, intervals: Iterable[str] = tuple(INTERVALS_NS)) -> Report:
+def verify(db: Database, session: str, intervals: Iterable[str]) -> Report:
     """Compare all candles of an ended session, in 24/7 UTC intervals, field by field.
 
     Candles that are missing or that no tick stands behind are differences too. Ticks beyond the
@@ -90,17 +101,19 @@ def verify(db: Database, session: str, intervals: Iterable[str] = tuple(INTERVAL
     report = Report()
     for interval in intervals:
         stored = _by_key(db.rows(_STORED, session=session, interval=interval))
-        computed = _computed(db, session, INTERVALS_NS[interval])
+        computed = _computed(db, session, interval)
         report.candles += len(stored)
         for key in sorted(stored.keys() | computed.keys()):
             _compare(report, interval, key, stored.get(key), computed.get(key))
     return report
 
 
-def _computed(db: Database, session: str, length: int) -> dict[Key, Row]:
-    found = _by_key(db.rows(_SUMS, session=session, length=length))
+def _computed(db: Database, session: str, interval: str) -> dict[Key, Row]:
+    length = LENGTHS_S[interval] * 10**9
+    buckets = {"session": session, "length": length, "first": FIRST_S.get(interval, 0) * 10**9}
+    found = _by_key(db.rows(_SUMS, **buckets))
     for name, query in (("open", _FIRST), ("close", _LAST)):
-        for key, row in _by_key(db.rows(query, session=session, length=length)).items():
+        for key, row in _by_key(db.rows(query, **buckets)).items():
             found[key][name] = row["price"]
     for row in found.values():
         volume = Fraction(row["volume"])

@@ -10,7 +10,7 @@ NEVER_EMITTED = -1
 
 
 class Candle(Ohlcv, kw_only=True):
-    """Trades of ``[ts_open, ts_close)``; open until a control event closes it, then revisable."""
+    """Ticks of ``[ts_open, ts_close)``; open until a control event closes it, then revisable."""
 
     interval: str
     ts_open: int
@@ -28,7 +28,9 @@ class Candle(Ohlcv, kw_only=True):
     def touches(self, ts_from: int, ts_to: int) -> bool:
         return self.ts_open < ts_to and ts_from < self.ts_close
 
-    def event(self, instrument: str, session: str, epoch: int, seq: int) -> events.Candle:
+    def event(
+        self, instrument: str, price_type: events.PriceType, session: str, epoch: int, seq: int
+    ) -> events.Candle:
         """Build the event; vwap is the double nearest to the exact quotient."""
         flags: list[events.Flag] = []
         if self.gap:
@@ -40,6 +42,7 @@ class Candle(Ohlcv, kw_only=True):
             epoch=epoch,
             seq=seq,
             instrument=instrument,
+            price_type=price_type,
             interval=self.interval,
             ts_open=self.ts_open,
             ts_close=self.ts_close,

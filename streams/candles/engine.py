@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from schemas.calendars import check_calendar
 from schemas.codec import DECODE_ERRORS, encode, explain, input_decoder
 from schemas.dead_letters import DeadLetter
-from schemas.errors import DataError
+from schemas.errors import DataError, TickerplantError
 from schemas.events import (
     NS_PER_S,
     Clock,
@@ -21,17 +22,19 @@ from schemas.events import (
     Gap,
     InputEvent,
     Late,
+    LateQuote,
+    Quote,
     SessionRecord,
     Start,
+    Tick,
     Trade,
 )
-from schemas.instruments import check_instrument
-from schemas.intervals import bounds_ns
+from schemas.intervals import check_intervals
 from schemas.order import Fate, Order
 from schemas.scaled import Scaler
 from streams.candles import session as sessions
-from streams.candles.ohlcv import empty
-from streams.candles.series import Series
+from streams.candles.quotes import prices_of
+from streams.candles.series import series_name
 from streams.candles.session import Session
 
 
@@ -62,11 +65,12 @@ class Outputs:
 class Engine:
     """Folds the records of one partition into the candles of every session in it."""
 
-    def __init__(self, ended_sessions_max: int = 1000) -> None:
+    def __init__(self, kind: type[Trade | Quote] = Trade, ended_sessions_max: int = 1000) -> None:
         self.sessions: dict[str, Session] = {}
-        """All sessions known here, those that ended included (they keep their order only)."""
+        """All sessions known here, those that ended included (they keep order and ledger only)."""
         self.forgotten: list[tuple[str, Iterable[tuple[str, str, int]], Iterable[str]]] = []
-        """Names, closed candles and instruments whose saved state is void since the last save."""
+        """Names, closed candles and series whose saved state is void since the last save."""
+        self._kind = kind
         self._ended_max = ended_sessions_max
         self._scaled = Scaler()
 
@@ -74,6 +78,7 @@ class Engine:
         """Fold a batch in order. Never raises for what a record holds."""
         out = Outputs()
         decode, find, scaled = input_decoder.decode, self.sessions.get, self._scaled
+        trades_come = self._kind is Trade
         for record in records:
             try:
                 event = decode(record.value)  # type: ignore[arg-type]
@@ -81,11 +86,8 @@ class Engine:
                 self._refuse(out, record, explain(record.value, error))
                 continue
             session = find(event.session)
-            if type(event) is not Trade:
+            if type(event) is not Trade or not trades_come or session is None:
                 self._other(out, record, session, event)
-                continue
-            if session is None:
-                self._refuse(out, record, DataError("tick of a session without start"))
                 continue
             order = session.order
             if event.epoch == order.epoch and event.seq > order.seq and not order.ended:
@@ -94,20 +96,25 @@ class Engine:
                 continue
             try:
                 price, size = scaled[event.price], scaled[event.size]
-                series = session.series.get(event.instrument) or _new_series(session, event)
+                series = session.series.get(event.instrument) or session.add_series(
+                    event.instrument, "trade"
+                )
             except DataError as error:
                 session.ledger.refused += 1
                 self._refuse(out, record, error)
                 continue
             ts = event.ts_event
-            if ts < session.late_before:
-                _too_late(out, session, event)
+            second: int | None = ts // NS_PER_S
+            if not series.calendar.always_open:
+                ts, second = series.calendar.place(ts)
+            if second is None or ts < session.late_before:
+                _not_folded(out, session, event, None if second is None else ts)
                 continue
-            trades = series.pending.get(ts // NS_PER_S)
+            trades = series.pending.get(second)
             if trades is None:
-                trades = series.pending[ts // NS_PER_S] = empty(ts, price)
-                session.unsettled.add(series)
+                trades = session.begin_second(series, second, ts, price)
             trades.add(ts, price, size, event.side == "buy")
+            session.ledger.folded += 1
         return out
 
     def lose(self, catalogue: Iterable[SessionRecord]) -> None:
@@ -127,21 +134,54 @@ class Engine:
     def _other(
         self, out: Outputs, record: Record, session: Session | None, event: InputEvent
     ) -> None:
-        """Take a control event, or refuse data that does not belong here."""
-        if not isinstance(event, Control):
-            self._refuse(out, record, DataError(f"not a trade but of type {_tag(event)}"))
+        """Take a control event or a quote, or refuse data that does not belong here."""
+        if not isinstance(event, Control | self._kind):
+            self._refuse(out, record, DataError(f"not a {_tag(self._kind)} but a {_tag(event)}"))
+            return
+        if isinstance(event, Start) and (wrong := _unknown_rules(event)):
+            self._refuse(out, record, wrong)
             return
         if session is None:
             if not isinstance(event, Start | End):
-                self._refuse(out, record, DataError("control event of a session without start"))
+                what = "tick" if isinstance(event, Tick) else "control event"
+                self._refuse(out, record, DataError(f"{what} of a session without start"))
                 return
             session = self._open(event, Order())
         if not self._taken(out, record, session, event):
             return
+        if isinstance(event, Quote):
+            self._fold_quote(out, record, session, event)
+            return
+        assert isinstance(event, Control), "trades are folded where they are decoded"
         if isinstance(event, Clock | End):
             out.tally["missing", ""] += session.missing(event.counts)
         self._apply(out, session, event)
         out.candles.append((record.key, record.value or b""))
+
+    def _fold_quote(self, out: Outputs, record: Record, session: Session, event: Quote) -> None:
+        """Fold the prices of which candles are wanted; they are taken or refused together."""
+        try:
+            prices = prices_of(event, session.rules, self._scaled)
+            series = [
+                session.series.get(series_name(event.instrument, side))
+                or session.add_series(event.instrument, side)
+                for side, _, _ in prices
+            ]
+        except DataError as error:
+            session.ledger.refused += 1
+            self._refuse(out, record, error)
+            return
+        if not prices:
+            session.ledger.passed += 1
+            return
+        ts, second = series[0].calendar.place(event.ts_event)
+        if second is None or ts < session.late_before:
+            _not_folded(out, session, event, None if second is None else ts)
+            return
+        for one, (_, price, size) in zip(series, prices, strict=True):
+            quotes = one.pending.get(second) or session.begin_second(one, second, ts, price)
+            quotes.add(ts, price, size, False)
+        session.ledger.folded += 1
 
     def _apply(self, out: Outputs, session: Session, event: Control) -> None:
         if isinstance(event, Start):
@@ -156,7 +196,9 @@ class Engine:
             self._forget(session)
             session.order.ended = True
             rules, time = session.rules, session.time
-            self.sessions[session.name] = Session(session.name, session.order, rules, time)
+            over = Session(session.name, session.order, rules, time)
+            over.ledger = session.ledger
+            self.sessions[session.name] = over
             self._bound_ended()
 
     def _open(self, event: Start | End, order: Order) -> Session:
@@ -167,7 +209,7 @@ class Engine:
 
     def _forget(self, session: Session) -> None:
         closed = {
-            (series.instrument, candle.interval, candle.ts_open)
+            (series.name, candle.interval, candle.ts_open)
             for series in session.series.values()
             for candle in series.candles.values()
             if candle.closed
@@ -186,6 +228,7 @@ class Engine:
         if fate is Fate.ENDED:
             self._refuse(out, record, DataError("event after the end of its session"))
         elif fate is not Fate.TAKEN:
+            session.ledger.duplicate += isinstance(event, Tick)
             out.tally["dropped", str(fate)] += 1
         return fate is Fate.TAKEN
 
@@ -204,25 +247,37 @@ def _emit(
     event: Control,
     step: Callable[[int], list[sessions.Emitted]],
 ) -> None:
-    for emitted in step(event.source_time):
-        candle = session.event(emitted, event.seq)
-        out.candles.append((candle.instrument.encode(), encode(candle)))
+    place = session.name, session.order.epoch, event.seq
+    for series, candle in step(event.source_time):
+        made = candle.event(series.instrument, series.price_type, *place)
+        out.candles.append((series.instrument.encode(), encode(made)))
         out.tally["revised" if candle.revision else "closed", candle.interval] += 1
 
 
-def _new_series(session: Session, event: Trade) -> Series:
-    series = session.series[event.instrument] = Series(check_instrument(event.instrument))
-    return series
-
-
-def _too_late(out: Outputs, session: Session, event: Trade) -> None:
+def _not_folded(out: Outputs, session: Session, event: Trade | Quote, ts: int | None) -> None:
+    """Count a tick that no candle gets, out of hours or late; with it goes what it missed."""
+    if ts is None:
+        session.ledger.outside += 1
+        out.tally["dropped", "outside"] += 1
+        return
     session.ledger.late += 1
-    missed = {name: bounds_ns(name, event.ts_event)[0] for name in session.rules.intervals}
-    fields = {name: getattr(event, name) for name in event.__struct_fields__}
-    late = Late(**fields, missed=missed)
-    out.late.append((event.instrument.encode(), encode(late)))
     out.tally["dropped", "late"] += 1
+    calendar = session.calendar(event.instrument)
+    missed = {interval: calendar.bounds(interval, ts)[0] for interval in session.rules.intervals}
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    kind = Late if isinstance(event, Trade) else LateQuote
+    out.late.append((event.instrument.encode(), encode(kind(**fields, missed=missed))))
 
 
-def _tag(event: InputEvent) -> str:
-    return str(event.__struct_config__.tag)
+def _unknown_rules(start: Start) -> DataError | None:
+    try:
+        check_intervals(start.rules.intervals)
+        for name in start.rules.calendars.values():
+            check_calendar(name)
+    except TickerplantError as error:
+        return DataError("start with rules that are not known", error.detail)
+    return None
+
+
+def _tag(event: object) -> str:
+    return str(event.__struct_config__.tag)  # type: ignore[attr-defined] # of every event

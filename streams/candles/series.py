@@ -1,12 +1,10 @@
-"""The candles of one instrument in one session, all intervals, open and still revisable."""
+"""The candles of one instrument and price in one session, all intervals, open and revisable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from schemas.events import NS_PER_S
-from schemas.intervals import bounds_ns
-from streams.candles.candle import Candle, candle_of
+from schemas.calendars import Calendar
+from schemas.events import PriceType
+from streams.candles.candle import Candle
 from streams.candles.ohlcv import Ohlcv
 
 Key = tuple[str, int]
@@ -14,35 +12,31 @@ Key = tuple[str, int]
 
 
 class Series:
-    """Trades gather in seconds (``pending``) and are settled into the candles at control events.
+    """Ticks gather in seconds (``pending``), which go into candles when their time has come."""
 
-    Every interval nests in the second, so that a tick costs the same however many there are.
-    """
+    __slots__ = ("calendar", "candles", "instrument", "name", "pending", "price_type", "stored")
 
-    __slots__ = ("candles", "instrument", "pending", "stored_open")
-
-    def __init__(self, instrument: str) -> None:
+    def __init__(self, instrument: str, price_type: PriceType, calendar: Calendar) -> None:
         self.instrument = instrument
+        self.price_type = price_type
+        self.name = series_name(instrument, price_type)
+        self.calendar = calendar
         self.pending: dict[int, Ohlcv] = {}
-        """By second since 1970."""
+        """By second since 1970: what no candle has yet."""
         self.candles: dict[Key, Candle] = {}
-        self.stored_open = False
-        """True while the saved state holds a record of open candles."""
-
-    def settle(self, intervals: tuple[str, ...]) -> Iterator[tuple[Candle, bool]]:
-        """Merge what is pending; yield each candle that changed, and whether it is new."""
-        for second, trades in self.pending.items():
-            for interval in intervals:
-                ts_open, ts_close = bounds_ns(interval, second * NS_PER_S)
-                key = (interval, ts_open)
-                candle = self.candles.get(key)
-                if candle is None:
-                    candle = self.candles[key] = candle_of(trades, interval, ts_open, ts_close)
-                    yield candle, True
-                else:
-                    candle.merge(trades)
-                    yield candle, False
-        self.pending.clear()
+        self.stored = False
+        """True while the saved state holds a record of what is pending or open."""
 
     def open_candles(self) -> list[Candle]:
         return [candle for candle in self.candles.values() if not candle.closed]
+
+
+def series_name(instrument: str, price_type: PriceType) -> str:
+    """Name a series; no instrument has a blank in it."""
+    return instrument if price_type == "trade" else f"{instrument} {price_type}"
+
+
+def split_name(name: str) -> tuple[str, PriceType]:
+    """Split what ``series_name`` made."""
+    instrument, _, price_type = name.partition(" ")
+    return instrument, price_type or "trade"  # type: ignore[return-value] # as it was put together

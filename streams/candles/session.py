@@ -8,30 +8,20 @@ from itertools import count
 
 from msgspec import Struct
 
-from schemas import events
-from schemas.events import NS_PER_MS, CandleRules
-from schemas.intervals import bounds_ns
+from schemas.calendars import UTC_DAYS, Calendar, calendar_of
+from schemas.events import NS_PER_MS, NS_PER_S, CandleRules, PriceType
+from schemas.instruments import check_instrument, split_instrument
+from schemas.intervals import longest_ns
 from schemas.order import Order
-from streams.candles.candle import Candle
-from streams.candles.series import Series
+from streams.candles.candle import Candle, candle_of
+from streams.candles.cascade import cascade_of
+from streams.candles.ledger import Ledger
+from streams.candles.ohlcv import Ohlcv, empty
+from streams.candles.series import Series, split_name
 
-Emitted = tuple[str, Candle]
-"""Instrument and the candle as it is now."""
-
-
-class Ledger(Struct, array_like=True, gc=False):
-    """What became of the ticks that the publisher counted."""
-
-    folded: int = 0
-    late: int = 0
-    refused: int = 0
-    missing: int = 0
-    """Written by the publisher, seen by nobody."""
-
-    @property
-    def total(self) -> int:
-        return self.folded + self.late + self.refused
-
+Emitted = tuple[Series, Candle]
+"""A candle as it is now, and whose it is."""
+FOREVER = 2**63
 
 NO_RULES = CandleRules(intervals=(), grace_ms=0, horizon_ms=0)
 """Of a session whose end is all that is known of it."""
@@ -62,12 +52,17 @@ class Session:
         self.hole_from: int | None = None
         """Records of this session were lost from here on; the next clock tells until when."""
         self.series: dict[str, Series] = {}
-        self.unsettled: set[Series] = set()
         self.unsaved_series: set[Series] = set()
         self.unsaved_closed: dict[tuple[str, str, int], Candle | None] = {}
-        """Closed candles by (instrument, interval, ts_open); None where one left the horizon."""
-        self._revised: dict[int, tuple[Series, Candle]] = {}
-        self._due: list[tuple[int, int, Series, Candle]] = []
+        """Closed candles by (series, interval, ts_open); None where one left the horizon."""
+        self._grace = rules.grace_ms * NS_PER_MS
+        self._horizon = rules.horizon_ms * NS_PER_MS
+        self._cascade = cascade_of(rules.intervals)
+        self._seconds: dict[int, list[Series]] = {}
+        """Which series have a second pending."""
+        self._revised: dict[int, Emitted] = {}
+        self._due: list[tuple[int, int, int, Series, Candle]] = []
+        """When a candle closes or leaves the horizon; what nests in another comes before it."""
         self._ties = count()
 
     def move(self, time: int) -> None:
@@ -75,48 +70,49 @@ class Session:
         self.time = time
         self.late_before = time - self.rules.horizon_ms * NS_PER_MS
 
-    def settle(self) -> None:
-        """Merge pending trades into candles. Harmless at any moment: nothing is emitted."""
-        for series in self.unsettled:
-            self.ledger.folded += sum(t.trades_count for t in series.pending.values())
-            self.unsaved_series.add(series)
-            for candle, new in series.settle(self.rules.intervals):
-                if new:
-                    self._admit(series, candle)
-                elif candle.closed:
-                    self._revise(series, candle)
-        self.unsettled.clear()
+    def add_series(self, instrument: str, price_type: PriceType) -> Series:
+        """Begin the candles of an instrument; raise ``DataError`` if its name is none."""
+        check_instrument(instrument)
+        series = Series(instrument, price_type, self.calendar(instrument))
+        self.series[series.name] = series
+        return series
+
+    def calendar(self, instrument: str) -> Calendar:
+        name = self.rules.calendars.get(split_instrument(instrument)[1])
+        return UTC_DAYS if name is None else calendar_of(name, self.began)
+
+    def begin_second(self, series: Series, second: int, ts: int, price: int) -> Ohlcv:
+        """Begin a second of a series with the place of its first tick, which is then added."""
+        trades = series.pending[second] = empty(ts, price)
+        self._seconds.setdefault(second, []).append(series)
+        return trades
 
     def missing(self, counts: int) -> int:
         """Check the publisher's count; return how many more ticks are missing than before."""
-        self.settle()
-        more = max(0, counts - self.ledger.total - self.ledger.missing)
+        more = max(0, counts - self.ledger.seen - self.ledger.missing)
         self.ledger.missing += more
         return more
 
     def advance(self, time: int) -> list[Emitted]:
         """Move to source time T: close what is due, revise what has changed, in a fixed order."""
-        self.settle()
         if self.hole_from is not None:
             self.add_gap(Gap(self.hole_from, max(time, self.time)))
             self.hole_from = None
         self.move(max(self.time, time))
-        due = self._pop_due()
-        closing = [pair for pair in due if not pair[1].closed]
-        expired = [pair for pair in due if pair[1].closed]
+        closing, expired = self._close_due(self.time)
         result = self._emit([*self._revised.values(), *closing])
         self._revised.clear()
         for series, candle in closing:
-            self._watch(candle.ts_close + self.rules.horizon_ms * NS_PER_MS, series, candle)
-        expired += self._pop_due()  # closed just now, and already out of reach
+            self._watch(candle.ts_close + self._horizon, series, candle)
+        expired += self._pop_expired()  # closed just now, and already out of reach
         for series, candle in expired:
-            self._expire(series, candle)
+            del series.candles[candle.interval, candle.ts_open]
+            self._save_closed(series, candle, None)
         self._forget_gaps()
         return result
 
     def add_gap(self, gap: Gap) -> None:
         """Flag what the gap touches, now and later; what is closed is revised at the next clock."""
-        self.settle()
         self.gaps.append(gap)
         for series in self.series.values():
             if not gap.of(series.instrument):
@@ -131,65 +127,111 @@ class Session:
     def finish(self, time: int) -> list[Emitted]:
         """Advance, then close every candle still open, those cut short as partial."""
         result = self.advance(time)
-        rest = [(s, candle) for s in self.series.values() for candle in s.open_candles()]
+        rest, _ = self._close_due(FOREVER)
         for _, candle in rest:
             candle.partial = candle.partial or candle.ts_close > self.time
         return result + self._emit(rest)
 
-    def restore(self, candles: Iterable[tuple[str, Candle]]) -> None:
-        """Take back saved candles with their instruments."""
-        for instrument, candle in candles:
-            series = self.series.setdefault(instrument, Series(instrument))
+    def restore(self, name: str, pending: dict[int, Ohlcv], candles: Iterable[Candle]) -> None:
+        """Take back what was saved of a series, in any order; ``restored`` ends it."""
+        series = self.series.get(name) or self.add_series(*split_name(name))
+        series.pending.update(pending)
+        for second in pending:
+            self._seconds.setdefault(second, []).append(series)
+        for candle in candles:
             series.candles[candle.interval, candle.ts_open] = candle
-            wait_ms = self.rules.horizon_ms if candle.closed else self.rules.grace_ms
-            due = candle.ts_close + wait_ms * NS_PER_MS
-            self._due.append((due, next(self._ties), series, candle))
+            wait = self._horizon if candle.closed else self._grace
+            rank = self._cascade.rank[candle.interval]
+            self._due.append((candle.ts_close + wait, rank, next(self._ties), series, candle))
             if candle.closed and candle.revise:
                 self._revised[id(candle)] = (series, candle)
-            series.stored_open = series.stored_open or not candle.closed
+        series.stored = series.stored or bool(pending) or bool(series.open_candles())
+
+    def restored(self) -> None:
         heapify(self._due)
 
-    def event(self, emitted: Emitted, seq: int) -> events.Candle:
-        instrument, candle = emitted
-        return candle.event(instrument, self.name, self.order.epoch, seq)
+    def pending_series(self) -> set[Series]:
+        """Return the series that have ticks which no candle has yet."""
+        return {series for waiting in self._seconds.values() for series in waiting}
+
+    def _close_due(self, until: int) -> tuple[list[Emitted], list[Emitted]]:
+        """Hand on what is complete at ``until``; return the candles closing and those expired."""
+        self._absorb_seconds(until)
+        closing: list[Emitted] = []
+        expired: list[Emitted] = []
+        due, above = self._due, self._cascade.above
+        while due and due[0][0] <= until:
+            *_, series, candle = heappop(due)
+            if candle.closed:
+                expired.append((series, candle))
+                continue
+            closing.append((series, candle))
+            if above[candle.interval]:
+                self._absorb(series, above[candle.interval], candle.ts_open, candle)
+        return closing, expired
+
+    def _absorb_seconds(self, until: int) -> None:
+        edge = (until - self._grace) // NS_PER_S
+        roots = self._cascade.roots
+        for second in sorted(second for second in self._seconds if second < edge):
+            for series in self._seconds.pop(second):
+                trades = series.pending.pop(second)
+                self._absorb(series, roots, second * NS_PER_S, trades)
+                self.unsaved_series.add(series)
+
+    def _absorb(self, series: Series, intervals: tuple[str, ...], ts: int, trades: Ohlcv) -> None:
+        """Merge trades into candles; from a closed one they go on into those made of it."""
+        candles = series.candles
+        for interval in intervals:
+            ts_open, ts_close = series.calendar.bounds(interval, ts)
+            candle = candles.get((interval, ts_open))
+            if candle is None:
+                candle = candle_of(trades, interval, ts_open, ts_close)
+                candles[interval, ts_open] = candle
+                self._admit(series, candle)
+                continue
+            candle.merge(trades)
+            if candle.closed:
+                self._revise(series, candle)
+                self._absorb(series, self._cascade.above[interval], ts, trades)
 
     def _admit(self, series: Series, candle: Candle) -> None:
         candle.partial = candle.ts_open < self.began
-        candle.gap = any(
-            candle.touches(gap.ts_from, gap.ts_to) for gap in self.gaps if gap.of(series.instrument)
-        )
-        self._watch(candle.ts_close + self.rules.grace_ms * NS_PER_MS, series, candle)
+        if self.gaps:
+            candle.gap = any(
+                candle.touches(gap.ts_from, gap.ts_to)
+                for gap in self.gaps
+                if gap.of(series.instrument)
+            )
+        self._watch(candle.ts_close + self._grace, series, candle)
 
-    def _pop_due(self) -> list[tuple[Series, Candle]]:
-        due = []
+    def _pop_expired(self) -> list[Emitted]:
+        expired = []
         while self._due and self._due[0][0] <= self.time:
-            due.append(heappop(self._due)[2:])
-        return due
+            expired.append(heappop(self._due)[3:])
+        return expired
 
     def _watch(self, due: int, series: Series, candle: Candle) -> None:
-        heappush(self._due, (due, next(self._ties), series, candle))
+        rank = self._cascade.rank[candle.interval]
+        heappush(self._due, (due, rank, next(self._ties), series, candle))
 
     def _revise(self, series: Series, candle: Candle) -> None:
         candle.revise = True
         self._revised[id(candle)] = (series, candle)
-        self._save_closed(series, candle)
+        self._save_closed(series, candle, candle)
 
-    def _emit(self, pairs: list[tuple[Series, Candle]]) -> list[Emitted]:
-        lengths = {interval: rank for rank, interval in enumerate(self.rules.intervals)}
-        pairs.sort(key=lambda p: (p[1].ts_close, lengths[p[1].interval], p[0].instrument))
+    def _emit(self, pairs: list[Emitted]) -> list[Emitted]:
+        rank = self._cascade.rank
+        pairs.sort(key=lambda p: (p[1].ts_close, rank[p[1].interval], p[0].name))
         for series, candle in pairs:
             candle.revision += 1
             candle.revise = False
-            self._save_closed(series, candle)
+            self._save_closed(series, candle, candle)
             self.unsaved_series.add(series)
-        return [(series.instrument, candle) for series, candle in pairs]
+        return pairs
 
-    def _save_closed(self, series: Series, candle: Candle) -> None:
-        self.unsaved_closed[series.instrument, candle.interval, candle.ts_open] = candle
-
-    def _expire(self, series: Series, candle: Candle) -> None:
-        del series.candles[candle.interval, candle.ts_open]
-        self.unsaved_closed[series.instrument, candle.interval, candle.ts_open] = None
+    def _save_closed(self, series: Series, candle: Candle, state: Candle | None) -> None:
+        self.unsaved_closed[series.name, candle.interval, candle.ts_open] = state
 
     def _forget_gaps(self) -> None:
         if self.gaps:
@@ -197,5 +239,5 @@ class Session:
 
     def _reaches(self, gap: Gap) -> bool:
         """Tell whether a tick can still come into a bucket that the gap touches."""
-        ends = (bounds_ns(name, max(gap.ts_to - 1, 0))[1] for name in self.rules.intervals)
-        return max(ends, default=0) > self.late_before
+        longest = max(map(longest_ns, self.rules.intervals), default=0)
+        return gap.ts_to + longest > self.late_before

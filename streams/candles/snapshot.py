@@ -1,8 +1,8 @@
 """The engine's state as records of a compacted topic: what is saved is what has changed.
 
-Keys are JSON arrays: ``["session", S]``, ``["open", S, instrument]`` (all open candles of a key in
-one record), ``["closed", S, instrument, interval, ts_open]`` (one each, deleted when they leave
-the horizon). The position of the input partition is written beside them, in the same transaction.
+Keys are JSON arrays: ``["session", S]``, ``["open", S, series]`` (its pending seconds and open
+candles in one record), ``["closed", S, series, interval, ts_open]`` (one each, deleted when they
+leave the horizon). The position of the input is written beside them, in the same transaction.
 """
 
 from __future__ import annotations
@@ -16,13 +16,25 @@ from schemas.events import CandleRules
 from schemas.order import Order
 from streams.candles.candle import Candle
 from streams.candles.engine import Engine
-from streams.candles.session import Gap, Ledger, Session
+from streams.candles.ledger import Ledger
+from streams.candles.ohlcv import Ohlcv
+from streams.candles.session import Gap, Session
 
 encode = msgspec.json.Encoder().encode
 _key_decoder = msgspec.json.Decoder(list[str | int])
-_candles_decoder = msgspec.json.Decoder(list[Candle])
+_closed_decoder = msgspec.json.Decoder(Candle)
 Change = tuple[bytes, bytes | None]
 """Key and value of a record; None deletes."""
+
+
+class SavedSeries(Struct, array_like=True, gc=False):
+    """What no closed candle has yet."""
+
+    pending: dict[int, Ohlcv]
+    candles: list[Candle]
+
+
+_series_decoder = msgspec.json.Decoder(SavedSeries)
 
 
 class SavedSession(Struct, kw_only=True):
@@ -52,7 +64,6 @@ class Snapshots:
         """Return what has changed since the last call; it must then be saved, all or nothing."""
         changes = dict(self._voided(engine))
         for name, session in engine.sessions.items():
-            session.settle()
             changes.update(_changes_of(name, session))
             value = encode(_saved(session))
             if self._saved.get(name) != value:
@@ -62,22 +73,26 @@ class Snapshots:
 
     def restore(self, engine: Engine, records: Mapping[bytes, bytes]) -> None:
         """Fill a new engine from the last value of each key."""
-        candles: dict[str, list[tuple[str, Candle]]] = {}
+        parts: list[tuple[str, str, SavedSeries]] = []
         for key, value in records.items():
             kind, name, *rest = map(str, _key_decoder.decode(key))
             if kind == "session":
                 self._saved[name] = value
                 engine.sessions[name] = _session(name, _session_decoder.decode(value))
+            elif kind == "open":
+                parts.append((name, rest[0], _series_decoder.decode(value)))
             else:
-                found = ((rest[0], candle) for candle in _candles_decoder.decode(value))
-                candles.setdefault(name, []).extend(found)
-        for name, pairs in candles.items():
-            engine.sessions[name].restore(pairs)
+                closed = SavedSeries({}, [_closed_decoder.decode(value)])
+                parts.append((name, rest[0], closed))
+        for name, series, part in parts:
+            engine.sessions[name].restore(series, part.pending, part.candles)
+        for session in engine.sessions.values():
+            session.restored()
 
     def _voided(self, engine: Engine) -> Iterator[Change]:
-        for name, closed, instruments in engine.forgotten:
+        for name, closed, series in engine.forgotten:
             yield from ((encode(["closed", name, *place]), None) for place in closed)
-            yield from ((encode(["open", name, instrument]), None) for instrument in instruments)
+            yield from ((encode(["open", name, one]), None) for one in series)
             if name not in engine.sessions:
                 self._saved.pop(name, None)
                 yield encode(["session", name]), None
@@ -86,13 +101,14 @@ class Snapshots:
 
 def _changes_of(name: str, session: Session) -> Iterator[Change]:
     for place, candle in session.unsaved_closed.items():
-        yield encode(["closed", name, *place]), encode([candle]) if candle else None
-    for series in session.unsaved_series:
+        yield encode(["closed", name, *place]), encode(candle) if candle else None
+    for series in session.unsaved_series | session.pending_series():
         candles = series.open_candles()
-        if candles or series.stored_open:
-            key = encode(["open", name, series.instrument])
-            yield key, encode(candles) if candles else None
-        series.stored_open = bool(candles)
+        present = bool(candles or series.pending)
+        if present or series.stored:
+            key = encode(["open", name, series.name])
+            yield key, encode(SavedSeries(series.pending, candles)) if present else None
+        series.stored = present
     session.unsaved_closed.clear()
     session.unsaved_series.clear()
 
