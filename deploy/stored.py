@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from consumers.store import reader
 from consumers.store.sql import database
 from deploy import kafka_admin
-from schemas.errors import TimedOutError
+from schemas.errors import TimedOutError, UnavailableError
 from schemas.settings import Settings
-from schemas.topics import BARS, BOOKS, CANDLES, TRADES
+from schemas.topics import BARS, BOOKS, TRADES, Topic
+from streams.flow import flows_of
 
 POLL_S = 0.1
 APPLIED_S_MAX = 60.0
@@ -33,16 +34,29 @@ async def wait_stored(
         for topic, partitions in end_offsets.items()
         for partition, offset in partitions.items()
     }
-    trades, books, bars, candles = (
-        topic.full_name(settings.namespace) for topic in (TRADES, BOOKS, BARS, CANDLES)
-    )
+    flows = flows_of(settings)
     # What the stream has committed is saved, and it saves only after its candles are acknowledged.
-    of_trades = {place: end for place, end in ends.items() if place[0] == trades}
-    await _reach(settings, settings.stream_group, of_trades, seconds, tell)
-    wanted = {place: end for place, end in ends.items() if place[0] in (trades, books, bars)}
-    wanted |= await kafka_admin.log_ends(settings, [candles])
+    inputs = _full_names(settings, (flow.input for flow in flows))
+    streamed = {place: end for place, end in ends.items() if place[0] in inputs}
+    await _reach(settings, settings.stream_group, streamed, seconds, tell)
+    kept = _full_names(settings, (TRADES, BOOKS, BARS))
+    wanted = {place: end for place, end in ends.items() if place[0] in kept}
+    wanted |= await kafka_admin.log_ends(
+        settings, _full_names(settings, (flow.candles for flow in flows))
+    )
     await _reach(settings, settings.store_group, wanted, seconds, tell)
     await asyncio.to_thread(_wait_applied, settings)
+
+
+def _full_names(settings: Settings, topics: Iterable[Topic]) -> list[str]:
+    return [topic.full_name(settings.namespace) for topic in topics]
+
+
+def _of(
+    settings: Settings, ends: Mapping[kafka_admin.Place, int], topics: Iterable[Topic]
+) -> dict[kafka_admin.Place, int]:
+    names = {topic.full_name(settings.namespace) for topic in topics}
+    return {place: end for place, end in ends.items() if place[0] in names}
 
 
 async def _reach(
@@ -55,7 +69,12 @@ async def _reach(
     clock = asyncio.get_running_loop().time
     least, since = -1, clock()
     while True:
-        found = await kafka_admin.committed(settings, group)
+        try:
+            found = await kafka_admin.committed(settings, group)
+        except UnavailableError:  # a cluster just started has nowhere to keep offsets yet
+            if clock() - since > seconds:
+                raise
+            found = {}
         left = sum(max(0, end - found.get(place, 0)) for place, end in wanted.items())
         tell(left)
         if not left:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import instruments, integers, symbols, texts, times
+from consumers.store.columns import identifiers, instruments, integers, symbols, texts, times
 from schemas.errors import DataError
 from schemas.events import Candle, Event
 from schemas.tables import AGGREGATED_OHLCV
@@ -56,6 +56,7 @@ def candle_frame(candles: Sequence[Candle]) -> pd.DataFrame:
             "trades_count": integers([candle.trades_count for candle in candles]),
             "is_closed": np.array([candle.is_closed for candle in candles], np.bool_),
             "revision": integers([candle.revision for candle in candles]),
+            "repair": identifiers([candle.repair or None for candle in candles]),
             "flags": texts([",".join(candle.flags) for candle in candles]),
             "seq": integers([candle.seq for candle in candles]),
         },
