@@ -29,9 +29,9 @@ def bench(
     *,
     ticks: Annotated[int, typer.Option(min=2_000, help="In each case of a round.")] = 300_000,
     rounds: Annotated[int, typer.Option(min=1, help="Medians are over these.")] = 3,
-    only: Annotated[str, typer.Option(help="Some of produce,stream,store,end_to_end.")] = "",
+    only: Annotated[str, typer.Option(help="Some of the parts, with commas between.")] = "",
 ) -> None:
-    """Measure the stages against bare clients and stock Faust, on a stack of their own."""
+    """Measure the stages against bare clients and others, on a stack of their own."""
     parts = [name.strip() for name in only.split(",") if name.strip()] or list(PARTS)
     try:
         for name in parts:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from questdb import Protocol, Sender
 
 from deploy.bench.meter import Meter
-from deploy.bench.scratch import PUBLISHED, reader, records_of, stored_table
+from deploy.bench.scratch import ECHO, PUBLISHED, reader, records_of, stored_table
 from deploy.bench.workload import Workload
 from schemas.codec import input_decoder
 from schemas.settings import Settings
@@ -25,6 +25,22 @@ async def read(settings: Settings, work: Workload, meter: Meter) -> None:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     orjson.loads(record.value)
+                done += len(records)
+                meter.mark(done)
+
+
+async def echo(settings: Settings, work: Workload, meter: Meter) -> None:
+    """Send each clock on as soon as it is read, until the session has ended."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.servers, enable_idempotence=True)
+    target, done, running = f"{settings.namespace}.{ECHO}", 0, settings.kafka.partitions
+    async with producer, reader(settings, work.topic(settings)) as consumer:
+        meter.mark(0)
+        while running:
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                for record in records:
+                    if b'"type":"clock"' in record.value:
+                        await producer.send(target, record.value, partition=place.partition)
+                    running -= b'"type":"end"' in record.value
                 done += len(records)
                 meter.mark(done)
 

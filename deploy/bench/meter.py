@@ -1,18 +1,14 @@
-"""CPU and wall time of this process from when it is ready to its last record."""
+"""CPU and wall time of this process from when it is ready to its last record.
+
+Peers import it too, in environments that have little beside msgspec.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
 
+import msgspec
 from msgspec import Struct
-from prometheus_client import Counter
-
-from schemas.health import Health
-
-POLL_S = 0.01
 
 
 class Span(Struct, kw_only=True):
@@ -63,41 +59,6 @@ class Meter:
         assert records > 0, "everything was done at once: more records are needed"
         return Span(records=int(records), cpu_s=cpu_s, wall_s=wall_s, began_ns=self._began_ns)
 
-
-async def follow(
-    stage: asyncio.Task[Any], meter: Meter, done: Callable[[], int], total: int | None = None
-) -> None:
-    """Mark what a stage has done, once it has done something, until that is ``total``.
-
-    Without a total until it ends.
-    """
-    while not stage.done():
-        records = done()
-        if records:
-            meter.mark(records)
-        if total is not None and records >= total:
-            return
-        await asyncio.wait({stage}, timeout=POLL_S)
-    await stage
-    meter.mark(done())
-
-
-async def begin(stage: asyncio.Task[Any], meter: Meter, health: Health) -> None:
-    """Mark the beginning of a stage that reads: it is connected and has read nothing yet.
-
-    At its first result it would be too late: much has been fetched before that.
-    """
-    while not (stage.done() or health.ready):
-        await asyncio.wait({stage}, timeout=POLL_S)
-    meter.mark(0)
-
-
-def reading(counter: Counter, *labels: str) -> Callable[[], int]:
-    """Return a function that reads a counter of the metric catalogue."""
-    child = counter.labels(*labels)
-
-    def read() -> int:
-        (metric,) = child.collect()
-        return next(int(sample.value) for sample in metric.samples if "_total" in sample.name)
-
-    return read
+    def line(self) -> str:
+        """Return the span as the line that a case prints."""
+        return msgspec.json.encode(self.span()).decode() + "\n"

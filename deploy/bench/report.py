@@ -1,80 +1,174 @@
-"""From the spans of all rounds to the figures that are printed: medians, and ratios by round."""
+"""From what all rounds found to the figures that are printed: medians, and ratios by round."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
 from deploy.bench.meter import Span
+from deploy.bench.peers import PEERS
 
-Spans = dict[str, Span]
+Figures = dict[str, dict[str, float]]
 
-AT_LEAST: Final = {("stream", "times_stock_faust"): 30.0}
+OURS: Final = "trades.stream"
+
+AT_LEAST: Final = {
+    ("stream", "times_stock_faust"): 40.0,
+    ("stream", "times_by_hand"): 1.5,
+    ("peers", "times_quixstreams"): 3.0,
+    ("peers", "times_bytewax"): 3.0,
+    ("instruments", "rate_kept"): 0.7,
+    ("workers", "times_one"): 1.7,
+}
 AT_MOST: Final = {
-    ("stream", "ratio_to_bare"): 2.0,
+    ("stream", "ratio_to_bare"): 1.6,
+    ("intervals", "ratio_to_five"): 1.25,
+    ("latency", "p99_ratio_to_echo"): 3.0,
+    ("scale", "memory_growth_mb"): 150.0,
     ("store_trades", "ratio_to_bare"): 8.0,
     ("store_books", "ratio_to_bare"): 8.0,
 }
 
 
-def report(rounds: Sequence[Spans]) -> dict[str, Any]:
+@dataclass
+class Round:
+    """What one round found."""
+
+    spans: dict[str, Span] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
+    """By part, of those that are no spans."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Peers that cannot run here, and why."""
+
+
+def report(rounds: Sequence[Round]) -> dict[str, Any]:
     """Return the figures of the parts that were measured, and how they stand to the targets."""
-    known = rounds[0].keys()
-    figures: dict[str, dict[str, float]] = {}
+    spans = _Spans(rounds)
+    found: Figures = {}
     for kind in ("trades", "books"):
-        if f"{kind}.bare_publish" in known:
-            found = _against(rounds, f"{kind}.produce", f"{kind}.bare_publish", "ticks")
-            feed = _median(rounds, lambda r, k=kind: r[f"{k}.feed"].cpu_us)
-            figures[f"produce_{kind}"] = {**found, "feed_cpu_us": feed}
-        if f"{kind}.consume" in known:
-            found = _against(rounds, f"{kind}.consume", f"{kind}.bare_store", "rows")
-            # What no store of this topic can cost less than: reading it, and the client.
-            floor = _median(
-                rounds,
-                lambda r, k=kind: (
-                    r[f"{k}.consume"].cpu_us
-                    / (r[f"{k}.bare_read"].cpu_us + r[f"{k}.bare_store"].cpu_us)
-                ),
-            )
-            figures[f"store_{kind}"] = {**found, "ratio_to_bare_read_and_client": floor}
-    if "trades.stream" in known:
-        figures["stream"] = _against(rounds, "trades.stream", "trades.bare_read", "ticks")
-        for peer in ("stock_faust", "stock_faust_in_memory"):
-            figures["stream"][f"{peer}_cpu_us"] = _median(
-                rounds, lambda r, p=peer: r[f"trades.{p}"].cpu_us
-            )
-            figures["stream"][f"times_{peer}"] = _median(
-                rounds, lambda r, p=peer: r[f"trades.{p}"].cpu_us / r["trades.stream"].cpu_us
-            )
-    if "end_to_end" in known:
-        figures["end_to_end"] = {
-            "ticks_per_second": _median(rounds, lambda r: r["end_to_end"].per_second),
-            "ticks": _median(rounds, lambda r: r["end_to_end"].records),
+        found |= _produced_and_stored(spans, kind)
+    found |= _streamed(spans)
+    if spans.has("end_to_end"):
+        found["end_to_end"] = {
+            "ticks_per_second": spans.per_second("end_to_end"),
+            "ticks": spans.median(lambda s: s["end_to_end"].records, "end_to_end"),
         }
-    return {**figures, "targets": _targets(figures)}
+    found |= _plain_figures(rounds)
+    absent = {peer: reason for one in rounds for peer, reason in one.absent.items()}
+    return {**found, **({"absent": absent} if absent else {}), "targets": _targets(found)}
 
 
-def _against(rounds: Sequence[Spans], ours: str, bare: str, unit: str) -> dict[str, float]:
+class _Spans:
+    """Medians over the rounds that have what is asked for."""
+
+    def __init__(self, rounds: Sequence[Round]) -> None:
+        self._rounds = [one.spans for one in rounds]
+
+    def has(self, name: str) -> bool:
+        return any(name in spans for spans in self._rounds)
+
+    def median(self, figure: Callable[[dict[str, Span]], float], *names: str) -> float:
+        complete = [spans for spans in self._rounds if spans.keys() >= set(names)]
+        return round(median(map(figure, complete)), 3)
+
+    def cpu_us(self, name: str) -> float:
+        return self.median(lambda s: s[name].cpu_us, name)
+
+    def per_second(self, name: str) -> float:
+        return self.median(lambda s: s[name].per_second, name)
+
+    def ratio(self, upper: Sequence[str], lower: Sequence[str]) -> float:
+        """Return what ``upper`` cost together in terms of ``lower``."""
+
+        def figure(spans: dict[str, Span]) -> float:
+            above, below = (sum(spans[name].cpu_us for name in names) for names in (upper, lower))
+            return above / below
+
+        return self.median(figure, *upper, *lower)
+
+    def against(self, ours: str, bare: str, unit: str) -> dict[str, float]:
+        return {
+            "cpu_us": self.cpu_us(ours),
+            f"{unit}_per_second": self.per_second(ours),
+            "bare_cpu_us": self.cpu_us(bare),
+            f"bare_{unit}_per_second": self.per_second(bare),
+            "ratio_to_bare": self.ratio([ours], [bare]),
+        }
+
+
+def _produced_and_stored(spans: _Spans, kind: str) -> Figures:
+    found: Figures = {}
+    if spans.has(f"{kind}.bare_publish"):
+        found[f"produce_{kind}"] = {
+            **spans.against(f"{kind}.produce", f"{kind}.bare_publish", "ticks"),
+            "feed_cpu_us": spans.cpu_us(f"{kind}.feed"),
+        }
+    if spans.has(f"{kind}.consume"):
+        found[f"store_{kind}"] = {
+            **spans.against(f"{kind}.consume", f"{kind}.bare_store", "rows"),
+            # What no store of this topic can cost less than: reading it, and the client.
+            "ratio_to_bare_read_and_client": spans.ratio(
+                [f"{kind}.consume"], [f"{kind}.bare_read", f"{kind}.bare_store"]
+            ),
+        }
+    return found
+
+
+def _streamed(spans: _Spans) -> Figures:
+    """Return what the stream costs beside others, and beside itself on other markets."""
+    found: Figures = {}
+    if spans.has("trades.by_hand"):
+        found["stream"] = spans.against(OURS, "trades.bare_read", "ticks")
+        for rival in ("by_hand", "stock_faust", "stock_faust_in_memory"):
+            found["stream"] |= _rival(spans, rival, f"trades.{rival}")
+    if peers := [peer for peer in PEERS if spans.has(peer)]:
+        found["peers"] = {"stream_cpu_us": spans.cpu_us(OURS)}
+        for peer in peers:
+            found["peers"] |= _rival(spans, peer, peer)
+    if spans.has("all_intervals.stream"):
+        found["intervals"] = {
+            "five_cpu_us": spans.cpu_us(OURS),
+            "all_cpu_us": spans.cpu_us("all_intervals.stream"),
+            "ratio_to_five": spans.ratio(["all_intervals.stream"], [OURS]),
+        }
+    if spans.has("many.stream"):
+        # Rates are ticks per CPU second.
+        found["instruments"] = {
+            "ten_cpu_us": spans.cpu_us(OURS),
+            "thousand_cpu_us": spans.cpu_us("many.stream"),
+            "rate_kept": spans.ratio([OURS], ["many.stream"]),
+            "thousand_at_same_total_cpu_us": spans.cpu_us("many_at_same_total.stream"),
+            "rate_kept_at_same_total": spans.ratio([OURS], ["many_at_same_total.stream"]),
+        }
+    return found
+
+
+def _rival(spans: _Spans, rival: str, case: str) -> dict[str, float]:
     return {
-        "cpu_us": _median(rounds, lambda r: r[ours].cpu_us),
-        f"{unit}_per_second": _median(rounds, lambda r: r[ours].per_second),
-        "bare_cpu_us": _median(rounds, lambda r: r[bare].cpu_us),
-        f"bare_{unit}_per_second": _median(rounds, lambda r: r[bare].per_second),
-        "ratio_to_bare": _median(rounds, lambda r: r[ours].cpu_us / r[bare].cpu_us),
+        f"{rival}_cpu_us": spans.cpu_us(case),
+        f"times_{rival}": spans.ratio([case], [OURS]),
     }
 
 
-def _median(rounds: Sequence[Spans], figure: Callable[..., float]) -> float:
-    return round(median(figure(spans) for spans in rounds), 3)
+def _plain_figures(rounds: Sequence[Round]) -> Figures:
+    parts = {part: names for one in rounds for part, names in one.figures.items()}
+    return {
+        part: {
+            name: round(median(r.figures[part][name] for r in rounds if part in r.figures), 3)
+            for name in names
+        }
+        for part, names in parts.items()
+    }
 
 
-def _targets(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
+def _targets(found: Figures) -> dict[str, dict[str, Any]]:
     judged = {}
     for word, targets in (("at_least", AT_LEAST), ("at_most", AT_MOST)):
         for (part, name), target in targets.items():
-            if part in figures:
-                found = figures[part][name]
-                met = found >= target if word == "at_least" else found <= target
-                judged[f"{part}.{name}"] = {word: target, "found": found, "met": met}
+            if name in found.get(part, {}):
+                figure = found[part][name]
+                met = figure >= target if word == "at_least" else figure <= target
+                judged[f"{part}.{name}"] = {word: target, "found": figure, "met": met}
     return judged

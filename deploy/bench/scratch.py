@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
+from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
@@ -13,29 +14,34 @@ from consumers.store.sql import database
 from deploy import kafka_admin
 from schemas.settings import Settings
 from schemas.tables import TIMES
+from schemas.topics import Topic
 
 PUBLISHED: Final = "bench.published"
-STOCK: Final = "bench.stock"
-STOCK_CANDLES: Final = "bench.stock-candles"
-SCRATCH: Final = (PUBLISHED, STOCK, STOCK_CANDLES)
+TICKS: Final = "bench.ticks"
+"""Some of the trades, without control events: for those who are slow and know none."""
+PEER_CANDLES: Final = "bench.candles"
+ECHO: Final = "bench.echo"
+SCRATCH: Final = (PUBLISHED, TICKS, PEER_CANDLES, ECHO)
 
 
 @asynccontextmanager
-async def scratch_namespace(settings: Settings, name: str) -> AsyncIterator[Settings]:
+async def scratch_namespace(settings: Settings) -> AsyncIterator[Settings]:
     """Make a namespace with its topics and those of the baselines; delete all at the end."""
+    name = f"bench-{uuid4().hex[:10]}"
     own = settings.model_copy(update={"namespace": name})
-    topics = [f"{name}.{topic}" for topic in SCRATCH]
     await kafka_admin.provision(own)
     try:
         async with kafka_admin.admin(own) as client:
-            partitions = own.kafka.partitions
-            await client.create_topics([NewTopic(topic, partitions, 1) for topic in topics])
+            options = {"topic_configs": {"message.timestamp.type": "LogAppendTime"}}
+            await client.create_topics(
+                [NewTopic(f"{name}.{t}", own.kafka.partitions, 1, **options) for t in SCRATCH]
+            )
         yield own
     finally:
         async with kafka_admin.admin(own) as client:
-            # Faust makes topics of its own.
+            # Faust and quixstreams make topics of their own.
             await client.delete_topics(
-                [topic for topic in await client.list_topics() if topic.startswith(f"{name}.")]
+                [topic for topic in await client.list_topics() if name in topic]
             )
 
 
@@ -92,6 +98,39 @@ async def copy_ticks(settings: Settings, source: str, target: str, count: int) -
     finally:
         await producer.stop()
     return min(count, len(records))
+
+
+async def refill(source: Settings, target: Settings, topic: Topic, *, ended: bool = True) -> int:
+    """Copy a topic from one namespace to another, fast; return the number of records.
+
+    Every record goes to the partition that it comes from. Without ``ended``, all but the ``end``.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=target.kafka.servers, compression_type="lz4", max_batch_size=262_144
+    )
+    name, copied = topic.full_name(target.namespace), 0
+    async with producer, reader(source, topic.full_name(source.namespace)) as consumer:
+        left = sum((await consumer.end_offsets(consumer.assignment())).values())
+        while left:
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                left -= len(records)
+                kept = [r for r in records if ended or b'"type":"end"' not in r.value]
+                await _send_all(producer, name, place.partition, kept)
+                copied += len(kept)
+    return copied
+
+
+async def _send_all(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: list[Any]
+) -> None:
+    batch = producer.create_batch()
+    for record in records:
+        item = {"key": record.key, "value": record.value, "timestamp": record.timestamp}
+        if not batch.append(**item):
+            await producer.send_batch(batch, topic, partition=partition)
+            batch = producer.create_batch()
+            batch.append(**item)
+    await producer.send_batch(batch, topic, partition=partition)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from deploy.bench.meter import Meter, begin, follow, reading
+from deploy.bench.following import begin, follow, reading
+from deploy.bench.meter import Meter
 from deploy.bench.scratch import last_values
 from deploy.bench.workload import MarketFeed, Workload
 from schemas.codec import candle_decoder, decode
@@ -15,10 +16,10 @@ from schemas.settings import Settings
 from schemas.topics import CANDLES
 
 
-async def feed(_settings: Settings, work: Workload, meter: Meter) -> None:
+async def feed(settings: Settings, work: Workload, meter: Meter) -> None:
     """Take the simulated market and do nothing with it: what of ``produce`` is the market's."""
     ticks = 0
-    async for observations in MarketFeed(work).observations():
+    async for observations in MarketFeed(settings, work).observations():
         ticks += sum(isinstance(observation, Tick) for observation in observations)
         if ticks:
             meter.mark(ticks)
@@ -28,7 +29,9 @@ async def produce(settings: Settings, work: Workload, meter: Meter) -> None:
     """Feed, recorder and publisher, until Kafka has acknowledged all."""
     from producers.produce import produce
 
-    running = asyncio.create_task(produce(MarketFeed(work), settings, Health(), asyncio.Event()))
+    running = asyncio.create_task(
+        produce(MarketFeed(settings, work), settings, Health(), asyncio.Event())
+    )
     await follow(running, meter, reading(RECEIVED, "produce", work.kind.topic.name))
 
 

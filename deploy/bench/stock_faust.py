@@ -13,13 +13,11 @@ from typing import Any
 
 import faust
 
+from deploy.bench.float_candle import LENGTHS, add, new_candle
 from deploy.bench.meter import Meter
-from deploy.bench.scratch import STOCK, STOCK_CANDLES
+from deploy.bench.scratch import PEER_CANDLES, TICKS
 from deploy.bench.workload import Workload
-from schemas.intervals import length_ns
 from schemas.settings import Settings
-
-LENGTHS = {interval: length_ns(interval) for interval in ("1s", "1m", "5m")}
 
 
 async def with_table(settings: Settings, work: Workload, meter: Meter) -> None:
@@ -58,8 +56,8 @@ def _app(settings: Settings, folder: str, folded: Callable[[], None], *, durable
         web_enabled=False,
         datadir=folder,
     )
-    trades = app.topic(f"{settings.namespace}.{STOCK}", value_serializer="json")
-    closed = app.topic(f"{settings.namespace}.{STOCK_CANDLES}", value_serializer="json")
+    trades = app.topic(f"{settings.namespace}.{TICKS}", value_serializer="json")
+    closed = app.topic(f"{settings.namespace}.{PEER_CANDLES}", value_serializer="json")
     candles: Any = app.Table("candles") if durable else {}
 
     @app.agent(trades)
@@ -68,45 +66,16 @@ def _app(settings: Settings, folder: str, folded: Callable[[], None], *, durable
             instrument = trade["instrument"]
             of_instrument = candles.get(instrument) or {}
             for interval, length in LENGTHS.items():
-                ts_open = trade["ts_event"] // length * length
                 candle = of_instrument.get(interval)
-                if candle is None or candle["ts_open"] != ts_open:
+                if (
+                    candle is None
+                    or not candle["ts_open"] <= trade["ts_event"] < candle["ts_close"]
+                ):
                     if candle is not None:
                         await closed.send(key=instrument, value=candle)
-                    candle = of_instrument[interval] = _new_candle(trade, length, ts_open)
-                _add(candle, trade)
+                    candle = of_instrument[interval] = new_candle(trade, length)
+                add(candle, trade)
             candles[instrument] = of_instrument
             folded()
 
     return app
-
-
-def _new_candle(trade: dict[str, Any], length: int, ts_open: int) -> dict[str, Any]:
-    price = trade["price"]
-    return {
-        "instrument": trade["instrument"],
-        "ts_open": ts_open,
-        "ts_close": ts_open + length,
-        "open": price,
-        "high": price,
-        "low": price,
-        "close": price,
-        "volume": 0.0,
-        "quote_volume": 0.0,
-        "trades_count": 0,
-        "buy_volume": 0.0,
-        "buy_quote_volume": 0.0,
-    }
-
-
-def _add(candle: dict[str, Any], trade: dict[str, Any]) -> None:
-    price, size = trade["price"], trade["size"]
-    candle["high"] = max(candle["high"], price)
-    candle["low"] = min(candle["low"], price)
-    candle["close"] = price
-    candle["volume"] += size
-    candle["quote_volume"] += price * size
-    candle["trades_count"] += 1
-    if trade["side"] == "buy":
-        candle["buy_volume"] += size
-        candle["buy_quote_volume"] += price * size

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
 import uvloop
 
-from deploy.bench import bare, stages, stock_faust
+from deploy.bench import bare, by_hand, stages, stock_faust
 from deploy.bench.meter import Meter
 from deploy.bench.workload import KINDS, Workload
 from schemas.settings import Settings, load_settings
@@ -25,6 +24,8 @@ CASES: Final[dict[str, Case]] = {
     "produce": stages.produce,
     "stream": stages.stream,
     "consume": stages.consume,
+    "by_hand": by_hand.by_hand,
+    "echo": bare.echo,
     "bare_read": bare.read,
     "bare_publish": bare.publish,
     "bare_store": bare.store,
@@ -39,7 +40,7 @@ def main(case: str, kind: str, count: str) -> None:
     run = asyncio.run if case.startswith("stock_faust") else uvloop.run
     meter = Meter()
     run(CASES[case](load_settings(), Workload(KINDS[kind], int(count)), meter))  # type: ignore[arg-type] # Awaitable
-    sys.stdout.write(msgspec.json.encode(meter.span()).decode() + "\n")
+    sys.stdout.write(meter.line())
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
 from msgspec import structs
 
 from deploy.bench.meter import Span
+from deploy.bench.processes import run_case
 from deploy.bench.scratch import log_ends
 from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_service
@@ -20,9 +20,7 @@ from schemas.topics import BOOKS, TRADES
 STILL_S_MAX: Final = 120.0
 
 
-async def end_to_end(
-    settings: Settings, ticks: int, run_case: Callable[..., Awaitable[Span]]
-) -> Span:
+async def end_to_end(settings: Settings, ticks: int) -> Span:
     """Publish a market into running workers; CPU is that of the producer alone."""
     async with AsyncExitStack() as running:
         for name in ("stream", "consume"):

@@ -10,16 +10,19 @@ import pandas as pd
 
 from consumers.store.books import book_frame
 from consumers.store.trades import trade_frame
+from deploy.bench.float_candle import INTERVALS
 from producers.feed import Observation
 from producers.feeds.simulated import SimulatedFeed
-from schemas.events import Book, Tick, Trade
+from schemas.events import NS_PER_S, Book, Tick, Trade
 from schemas.settings import Settings, Simulated
 from schemas.tables import TICK_ORDERBOOK, TICK_PRICES
 from schemas.topics import BOOKS, TRADES, Topic
 
 RATE: Final = 2_000.0
-"""Trades a second of market time, so that a candle of 1s holds 200."""
+"""Trades a second of market time, so that a candle of 1s of ten instruments holds 200."""
 INSTRUMENTS: Final = 10
+START_NS: Final = 1_767_225_600 * NS_PER_S
+"""A full hour: the market of each run cuts its candles at the same ticks."""
 
 
 @dataclass(frozen=True)
@@ -47,26 +50,36 @@ class Workload:
     kind: Kind
     count: int
 
-    def market(self) -> Simulated:
-        """Return the market that gives about ``count`` ticks."""
-        ticks_per_trade = (Trade in self.kind.events) + self.kind.books_share
-        return Simulated(
-            instruments=INSTRUMENTS,
-            rate=RATE,
-            max_speed=True,
-            duration_s=self.count / ticks_per_trade / RATE,
-            books_share=self.kind.books_share,
-        )
+    def market(self, simulated: Simulated) -> Simulated:
+        """Return the market of the settings, of this kind, until it has given ``count`` ticks."""
+        share = self.kind.books_share
+        trades = self.count / ((Trade in self.kind.events) + share)
+        changed = {"duration_s": trades / simulated.rate, "books_share": share}
+        return simulated.model_copy(update=changed)
 
     def topic(self, settings: Settings) -> str:
         return self.kind.topic.full_name(settings.namespace)
 
 
+def with_market(
+    settings: Settings,
+    *,
+    intervals: tuple[str, ...] = INTERVALS,
+    instruments: int = INSTRUMENTS,
+    rate: float = RATE,
+    max_speed: bool = True,
+) -> Settings:
+    """Return the settings with a simulated market, and the intervals of its candles."""
+    market = Simulated(instruments=instruments, rate=rate, max_speed=max_speed, start_ns=START_NS)
+    stream = settings.stream.model_copy(update={"intervals": intervals})
+    return settings.model_copy(update={"simulated": market, "stream": stream})
+
+
 class MarketFeed(SimulatedFeed):
     """The simulated market at the speed at which it is taken, with the wanted events only."""
 
-    def __init__(self, work: Workload) -> None:
-        super().__init__(work.market())
+    def __init__(self, settings: Settings, work: Workload) -> None:
+        super().__init__(work.market(settings.simulated))
         self._events = work.kind.events
 
     async def observations(self) -> AsyncIterator[list[Observation]]:
