@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from consumers.intake import Decode, Taken, take
+from consumers.intake import Decode, Record, Taken, take
 from consumers.keeper import STAGE, Keeper
 from consumers.log import Batch, Log, Partition
 from consumers.places import Places
@@ -19,6 +20,7 @@ from consumers.store.bars import BarSink
 from consumers.store.books import BookSink, decode_top
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
+from consumers.store.feed_events import FeedEventSink
 from consumers.store.trades import TradeSink
 from consumers.store.watch import table_fault
 from schemas.codec import candle_decoder, input_decoder
@@ -28,7 +30,8 @@ from schemas.events import Bar, Book, Candle, Event, Trade
 from schemas.health import Health
 from schemas.metrics import DROPPED, ERRORS, LAG, RECEIVED, SENT
 from schemas.settings import Settings
-from schemas.topics import BARS, BOOKS, CANDLES, TRADES, Topic
+from schemas.tables import FEED_EVENTS
+from schemas.topics import BARS, BOOKS, CANDLES, CANDLES_QUOTES, TRADES, Topic
 
 WATCH_INTERVAL_S = 1.0
 GC_THRESHOLD = 200_000
@@ -38,13 +41,14 @@ KINDS: dict[Topic, tuple[type[Event], Decode]] = {
     BOOKS: (Book, decode_top),
     BARS: (Bar, input_decoder.decode),
     CANDLES: (Candle, candle_decoder.decode),
+    CANDLES_QUOTES: (Candle, candle_decoder.decode),
 }
 
 
 async def consume(
     settings: Settings, letters: DeadLetterSink, health: Health, stop: asyncio.Event
 ) -> None:
-    """Keep trades, books, bars and candles in QuestDB until ``stop`` is set."""
+    """Keep ticks, bars, candles and control events in QuestDB until ``stop`` is set."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     client = IngestClient(settings.questdb)
@@ -90,7 +94,9 @@ class _Worker:
             BOOKS: BookSink(client),
             BARS: BarSink(client),
             CANDLES: CandleSink(client),
+            CANDLES_QUOTES: CandleSink(client),
         }
+        self._feed_events = FeedEventSink(client)
         self._topics = {topic.full_name(settings.namespace): topic for topic in KINDS}
         self._tables_found = asyncio.Event()
         self._places: dict[Partition, Places] = {}
@@ -158,9 +164,17 @@ class _Worker:
             RECEIVED.labels(STAGE, topic.name).inc(len(records))
         for topic, part in taken.items():
             await self._keeper.leave(part.refused)
-            rows, poison = await self._keeper.keep(self._sinks[topic], part.events, part.records)
-            part.dropped["rejected"] += poison
-            SENT.labels(STAGE, topic.name).inc(rows)
             for reason, events in part.dropped.items():
-                if events:
-                    DROPPED.labels(STAGE, topic.name, reason).inc(events)
+                DROPPED.labels(STAGE, topic.name, reason).inc(events)
+            await self._write(topic.name, self._sinks[topic], part.events, part.records)
+        # They are the same on every input topic.
+        part = taken[TRADES]
+        await self._write(FEED_EVENTS, self._feed_events, part.controls, part.control_records)
+
+    async def _write(
+        self, name: str, sink: Sink, events: Sequence[Event], records: Sequence[Record]
+    ) -> None:
+        rows, poison = await self._keeper.keep(sink, events, records)
+        SENT.labels(STAGE, name).inc(rows)
+        if poison:
+            DROPPED.labels(STAGE, name, "rejected").inc(poison)

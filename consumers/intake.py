@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from consumers.places import Places
 from schemas.codec import DECODE_ERRORS, explain
-from schemas.events import Candle, End, Event, Tick
+from schemas.events import Candle, Control, End, Event, Tick
 from schemas.order import Fate, Order
 
 
@@ -33,6 +33,9 @@ class Taken:
 
     events: list[Event] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    controls: list[Event] = field(default_factory=list)
+    """Every copy of every control event, beside the records they came from."""
+    control_records: list[Record] = field(default_factory=list)
     refused: list[tuple[Record, str]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -63,8 +66,10 @@ def take(
         if fate is good and type(event) is kind:
             keep_event(event)
             keep_record(record)
-        elif fate is good and type(event) is End:
-            order.ended = True
+        elif fate is good and isinstance(event, Control):
+            order.ended = type(event) is End
+            taken.controls.append(event)
+            taken.control_records.append(record)
         elif fate is not good or isinstance(event, Tick):
             _pass_over(record, event, fate, taken)
 

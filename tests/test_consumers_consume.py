@@ -134,7 +134,8 @@ def trades_of(session, count, first=0, **fields):
 async def test_trades_books_and_candles_are_stored_and_then_committed(settings, send, session):
     own = {"session": session}
     await send("trades", start(**own), *trades_of(session, 100, 1), clock(1, seq=101, **own))
-    await send("books", *(book(seq, seq=seq, **own) for seq in range(30)))
+    await send("trades", start(**own), clock(1, seq=101, counts=5, **own), partition=1)
+    await send("books", start(**own), *(book(seq, seq=seq + 1, **own) for seq in range(30)))
     await send("candles", *(candle(seq, **own) for seq in range(20)))
 
     async with running(settings) as stage:
@@ -143,6 +144,10 @@ async def test_trades_books_and_candles_are_stored_and_then_committed(settings, 
         await stage.committed("candles", 20)
         await until(lambda: stage.health.ready, "readiness")
 
+    with database(settings.questdb) as db:
+        reader.wait_applied(db, WAIT_S)
+        kept = db.rows("SELECT seq FROM feed_events WHERE session = %(session)s", session=session)
+    assert sorted(row["seq"] for row in kept) == [0, 101]
     assert stage.letters.letters == []
 
 

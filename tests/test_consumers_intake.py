@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builders import Record, clock, end, numbered, records, start, trade
+from builders import Record, clock, end, gap, numbered, records, start, trade
 from consumers.intake import Taken, take
 from consumers.places import NOTE_BYTES_MAX, Places
 from consumers_builders import book, candle
@@ -23,11 +23,20 @@ def seqs(taken):
     return [event.seq for event in taken.events]
 
 
-def test_trades_are_taken_and_control_events_passed_over():
+def test_trades_are_taken_and_control_events_are_none_of_them():
     taken = taken_from(records(numbered(start(), trade(), clock(1), trade(), end(2))))
 
     assert seqs(taken) == [1, 3]
     assert not taken.refused
+
+
+def test_control_events_are_taken_too_each_beside_its_record():
+    raw = records(numbered(start(), trade(), clock(1), gap(0, 1), end(2), clock(3)))
+
+    taken = taken_from([raw[0], *raw])
+
+    assert [event.seq for event in taken.controls] == [0, 2, 3, 4]
+    assert [record.offset for record in taken.control_records] == [0, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

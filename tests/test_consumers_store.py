@@ -7,16 +7,17 @@ from math import ulp
 import msgspec
 import pytest
 
-from builders import trade
+from builders import at, clock, gap, start, trade
 from consumers.store import reader
 from consumers.store.books import BookSink
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
+from consumers.store.feed_events import FeedEventSink
 from consumers.store.sql import database
 from consumers.store.trades import TradeSink, trade_frame
 from consumers_builders import book, candle
 from schemas.errors import RejectedError, UnavailableError, UnknownNameError
-from schemas.events import Candle
+from schemas.events import Candle, End, Status
 from schemas.tables import TIMES, book_columns
 
 pytestmark = pytest.mark.stack
@@ -206,3 +207,44 @@ def test_a_missing_table_is_waited_for_and_never_made_up(client, db, monkeypatch
 
     assert "tickerplant migrate" in str(error.value)
     assert not db.rows("SELECT table_name FROM tables() WHERE table_name = 'dropped_table'")
+
+
+def test_control_events_are_kept_once_however_many_copies_there_are(client, db, session):
+    own = {"session": session, "epoch": 3}
+    events = [
+        start(0, seq=0, origin="recorded", **own),
+        clock(1, seq=1, **own),
+        gap(1, 2, seq=2, instruments=("A.SIM", "B.SIM"), reason="lost", **own),
+        Status(**own, seq=3, source_time=at(2), reason="resync"),
+        End(**own, seq=2**52 + 3, source_time=0, state="failed", reason="died"),
+    ]
+    copies = [
+        copy for event in events for copy in (event, msgspec.structs.replace(event, counts=7))
+    ]
+
+    written = [FeedEventSink(client).write(some) for some in (copies, copies[:4], copies[4:])]
+
+    rows = rows_of(
+        db,
+        "SELECT seq, type, source_time::long AS source_time, ts_from::long AS ts_from,"
+        " ts_to::long AS ts_to, instruments, reason, origin, rules, state FROM feed_events"
+        " WHERE session = %(session)s ORDER BY seq",
+        session,
+    )
+    assert written == [5, 2, 3]
+    assert [row["type"] for row in rows] == ["start", "clock", "gap", "status", "end"]
+    assert [row["source_time"] for row in rows] == [at(0), at(1), at(2), at(2), 0]
+    started, ticked, lost, _, ended = rows
+    assert msgspec.json.decode(started["rules"], type=type(events[0].rules)) == events[0].rules
+    assert (started["origin"], ticked["rules"], ticked["ts_from"]) == ("recorded", None, None)
+    assert (lost["ts_from"], lost["ts_to"], lost["instruments"]) == (at(1), at(2), "A.SIM,B.SIM")
+    assert (ended["state"], ended["reason"], ended["instruments"]) == ("failed", "died", None)
+
+
+def test_candles_are_of_one_kind_of_price(client, db, session, instrument):
+    own = {"session": session, "instrument": instrument}
+    CandleSink(client).write([candle(0, **own), candle(0, price_type="bid", close=9.0, **own)])
+    reader.wait_applied(db, WAIT_S)
+
+    assert [row["close"] for row in reader.candles(db, instrument, "1s")] == [100.0]
+    assert [row["close"] for row in reader.candles(db, instrument, "1s", price_type="bid")] == [9.0]

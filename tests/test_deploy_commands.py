@@ -12,21 +12,24 @@ import time
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from msgspec import structs
 
-from builders import at, clock, numbered, trade
+from builders import at, clock, end, gap, numbered, start, trade
 from conftest import CLI
 from consumers.store.books import BookSink
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
+from consumers.store.feed_events import FeedEventSink
 from consumers.store.reader import wait_applied
 from consumers.store.sql import database
 from consumers_builders import book, candle
-from deploy.commands.data import FIELDS
+from deploy.commands.candles import FIELDS
 from schemas.codec import encode
 from schemas.settings import Settings, as_environment, child_environment
 
 RUN_S_MAX = 60
 INSTRUMENT = "SHOW.SIM"
+MINUTES = "MINUTES.SIM"
 
 
 def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -60,6 +63,12 @@ def stored(servers: Settings) -> Settings:
             candle(0, **name, session="show-2", close=103.0),
         ]
     )
+    own = {"instrument": MINUTES, "session": "show-3", "interval": "1m"}
+    CandleSink(client).write(
+        [candle(60 * n, ts_close=at(60 * n + 60), close=100.0 + n, **own) for n in (0, 2, 3, 9)]
+    )
+    events = [start(0), gap(300, 310, seq=1), end(600, seq=2)]
+    FeedEventSink(client).write([structs.replace(e, session="show-3") for e in events])
     BookSink(client).write([book(0, **name), book(1, **name, bids=[(99.9, 3.0)], seq=1)])
     client.close()
     with database(servers.questdb) as db:
@@ -170,11 +179,62 @@ def test_candles_are_those_that_open_between_since_and_until(stored: Settings):
 
 
 @pytest.mark.stack
+def test_candles_are_made_of_finer_ones_and_their_gaps_reported(stored: Settings):
+    options = ("--from-interval", "1m", "--interval", "5m", "--format", "json")
+
+    done = run(stored, "candles", MINUTES, *options)
+
+    rows = msgspec.json.decode(done.stdout)
+    assert [(row["ts_open"], row["trades_count"], row["flags"]) for row in rows] == [
+        (at(0), 3, []),
+        (at(300), 1, ["gap"]),
+    ]
+    assert all(set(row) == set(FIELDS) for row in rows)
+    timing, hole = done.stderr.splitlines()
+    assert timing.startswith("4 bars aggregated to 2 in ")
+    assert hole == "gap 2025-10-09T09:05:00Z 2025-10-09T09:05:10Z"
+
+
+@pytest.mark.stack
+def test_quiet_minutes_are_filled_and_told_from_those_of_a_gap(stored: Settings):
+    done = run(stored, "candles", MINUTES, "--fill", "previous")
+
+    cells = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+    assert [(row[4], row[5], row[-1]) for row in cells[:2]] == [
+        ("100", "1", "1"),
+        ("100", "0", "filled"),
+    ]
+    assert [row[-1] for row in cells[4:7]] == ["filled", "gap,filled", "filled"]
+    assert len(cells) == 10
+
+
+@pytest.mark.stack
+def test_gaps_tells_every_minute_of_what_was_recorded(stored: Settings):
+    lines = run(stored, "gaps", MINUTES).stdout.splitlines()
+    part = run(stored, "gaps", MINUTES, "--since", str(at(300)), "--until", str(at(420)), "--json")
+
+    assert lines[0].split("\t") == ["kind", "ts_from", "ts_to", "minutes"]
+    assert [(kind, int(n)) for kind, _, _, n in (line.split("\t") for line in lines[1:])] == [
+        *(("present", 1), ("quiet", 1), ("present", 2), ("quiet", 1), ("gap", 1), ("quiet", 3)),
+        ("present", 1),
+    ]
+    assert msgspec.json.decode(part.stdout) == [
+        {"kind": "gap", "ts_from": at(300), "ts_to": at(360), "minutes": 1},
+        {"kind": "quiet", "ts_from": at(360), "ts_to": at(420), "minutes": 1},
+    ]
+
+
+@pytest.mark.stack
 @pytest.mark.parametrize(
     ("arguments", "known"),
     [
-        (("candles", INSTRUMENT, "--interval", "7m"), "known: 1m"),
+        (("candles", INSTRUMENT, "--interval", "7m"), "1h, 1m, 1s"),
         (("candles", INSTRUMENT, "--format", "xml"), "known: csv, json, table"),
+        (("candles", INSTRUMENT, "--fill", "prev"), "did you mean previous?"),
+        (("candles", INSTRUMENT, "--price-type", "last"), "known: ask, bid, mid, trade"),
+        (("candles", INSTRUMENT, "--calendar", "XNYX"), "did you mean XNYS?"),
+        (("candles", MINUTES, "--from-interval", "1m", "--interval", "1s"), "of 1m are made: 3m"),
+        (("gaps", "SHOWN.SIM"), f"did you mean {INSTRUMENT}?"),
         (("candles", "SHOWN.SIM"), f"did you mean {INSTRUMENT}?"),
         (("book", "'; DROP TABLE tick_prices"), INSTRUMENT),
         (("tail", "tradez"), "did you mean trades?"),
@@ -207,7 +267,8 @@ def test_the_newest_book_is_shown_with_its_spread(stored: Settings):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("tail", "trades"), ("candles", INSTRUMENT), ("book", INSTRUMENT)]
+    "arguments",
+    [("tail", "trades"), ("candles", INSTRUMENT), ("gaps", INSTRUMENT), ("book", INSTRUMENT)],
 )
 def test_absent_servers_are_a_clear_error_soon(arguments: tuple[str, ...]):
     absent = Settings.model_validate(

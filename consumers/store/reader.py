@@ -1,32 +1,58 @@
-"""The reading door: candles, books and counts out of the store."""
+"""The reading door: candles, recordings, books and counts out of the store."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Final
 
+import msgspec
+
+from consumers.store.coverage import Recording, Span
 from consumers.store.sql import Database, Row
-from schemas.errors import TimedOutError, UnknownNameError
-from schemas.intervals import length_ns
+from schemas.errors import SettingsError, TimedOutError, UnknownNameError
+from schemas.events import NS_PER_MS, CandleRules
+from schemas.intervals import INTERVALS, check_interval
 from schemas.tables import TIMES, book_columns
 
 EARLIEST_NS = 0
 LATEST_NS = 9_214_646_399_999_999_999
 """The last time that QuestDB knows."""
 POLL_INTERVAL_S = 0.02
+ROWS_MAX: Final = 1_000_000
+_rules_decoder = msgspec.json.Decoder(CandleRules)
 
-# A negative limit keeps the newest rows.
+# One row more than is answered.
 _CANDLES = """
 SELECT instrument, session, price_type, interval, ts_open::long AS ts_open,
     ts_close::long AS ts_close, open, high, low, close, volume::varchar AS volume,
     quote_volume::varchar AS quote_volume, vwap, trades_count, buy_volume::varchar AS buy_volume,
     buy_quote_volume::varchar AS buy_quote_volume, is_closed, revision, flags
 FROM aggregated_ohlcv
-WHERE instrument = %(instrument)s AND interval = %(interval)s AND price_type = 'trade'
+WHERE instrument = %(instrument)s AND interval = %(interval)s AND price_type = %(price_type)s
     AND ts_open >= cast(%(since)s AS TIMESTAMP_NS) AND ts_open < cast(%(until)s AS TIMESTAMP_NS)
-ORDER BY ts_open, session, revision
-LIMIT -1000000
+ORDER BY ts_open, session
+LIMIT 1000001
+"""
+_STORED_INTERVALS = """
+SELECT DISTINCT interval FROM aggregated_ohlcv
+WHERE instrument = %(instrument)s AND price_type = %(price_type)s
+"""
+# An instrument belongs to a session that has a candle or a book of it; takeovers know no time.
+_SESSIONS = """
+SELECT session, min(source_time)::long AS since, max(source_time)::long AS until
+FROM feed_events
+WHERE source_time > cast(0 AS TIMESTAMP_NS) AND session IN (
+    SELECT DISTINCT session FROM aggregated_ohlcv WHERE instrument = %(instrument)s
+    UNION SELECT DISTINCT session FROM tick_orderbook WHERE instrument = %(instrument)s
+)
+ORDER BY session
+"""
+_TURNS = """
+SELECT session, type, ts_from::long AS ts_from, ts_to::long AS ts_to, instruments, rules
+FROM feed_events WHERE type IN ('start', 'gap', 'end')
+ORDER BY session, seq
 """
 _LATEST = """
 SELECT instrument, interval, ts_open::long AS ts_open, open, high, low, close,
@@ -66,22 +92,68 @@ def candles(  # noqa: PLR0913 - the options of a query
     since: int = EARLIEST_NS,
     until: int = LATEST_NS,
     session: str | None = None,
+    price_type: str = "trade",
 ) -> list[Row]:
-    """Return the closed candles with ``since <= ts_open < until`` (ns), at most the last million.
+    """Return the closed candles with ``since <= ts_open < until`` (ns), in order of time.
 
-    Keys are the field names of ``schemas.events.Candle``; each candle is its last revision. Without
-    a session the best one of each bucket is taken: without gap, then complete, then with most
-    trades, then of the lowest session id. Raises ``UnknownNameError``.
+    Keys are the field names of ``schemas.events.Candle``; each candle is the last word on it.
+    Without a session the best one of each bucket is taken: without gap, then complete, then with
+    most trades, then of the lowest session id. Raises ``UnknownNameError``, and ``SettingsError``
+    for more than a million rows, revisions included: part of an answer would look like all of it.
     """
-    length_ns(interval)
-    rows = db.rows(_CANDLES, instrument=instrument, interval=interval, since=since, until=until)
-    latest = {(row["ts_open"], row["session"]): _candle(row) for row in rows}
-    if not latest:
+    check_interval(interval)
+    asked = {"instrument": instrument, "interval": interval, "price_type": price_type}
+    rows = db.rows(_CANDLES, **asked, since=since, until=until)
+    check_rows(rows, f"{instrument} {interval}")
+    if not rows:
         _check_known(db, instrument)
     if session is not None:
-        return [candle for candle in latest.values() if candle["session"] == session]
-    buckets = groupby(latest.values(), key=lambda candle: candle["ts_open"])
+        rows = [row for row in rows if row["session"] == session]
+    buckets = groupby(_last_words(rows), key=lambda row: row["ts_open"])
     return [min(bucket, key=_rank) for _, bucket in buckets]
+
+
+def check_rows(rows: Sequence[Row], what: str) -> None:
+    """Raise ``SettingsError`` for more than an answer may have."""
+    if len(rows) > ROWS_MAX:
+        raise SettingsError(
+            "too many candles for one answer",
+            f"{what}: over {ROWS_MAX} rows",
+            "narrow it with since and until, or take a coarser interval",
+        )
+
+
+def intervals(db: Database, instrument: str, price_type: str = "trade") -> list[str]:
+    """Return the intervals of which an instrument has stored candles, shortest first."""
+    rows = db.rows(_STORED_INTERVALS, instrument=instrument, price_type=price_type)
+    return sorted((row["interval"] for row in rows), key=INTERVALS.index)
+
+
+def recordings(db: Database, instrument: str, session: str | None = None) -> list[Recording]:
+    """Return what was recorded of an instrument, of all sessions or one, gaps included.
+
+    A session that goes on is known as far as its candles are closed: grace before its newest time.
+    """
+    gaps: dict[str, list[Span]] = {}
+    grace_ns: dict[str, int] = {}
+    for row in db.rows(_TURNS):
+        name, named = row["session"], (row["instruments"] or "").split(",")
+        if row["type"] == "start":
+            grace_ns[name] = _rules_decoder.decode(row["rules"]).grace_ms * NS_PER_MS
+        elif row["type"] == "end":
+            grace_ns[name] = 0
+        elif named == [""] or instrument in named:
+            gaps.setdefault(name, []).append((row["ts_from"], row["ts_to"]))
+    return [
+        Recording(
+            name := row["session"],
+            row["since"],
+            max(row["since"], row["until"] - grace_ns.get(name, 0)),
+            tuple(gaps.get(name, ())),
+        )
+        for row in db.rows(_SESSIONS, instrument=instrument)
+        if session in (None, row["session"])
+    ]
 
 
 def latest_candles(db: Database, session: str) -> list[Row]:
@@ -125,10 +197,16 @@ def wait_applied(db: Database, seconds: float) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
-def _candle(row: Row) -> dict[str, Any]:
+def _last_words(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the last word on each candle of each session: its highest repair, then revision."""
+    for _, editions in groupby(rows, key=lambda row: (row["ts_open"], row["session"])):
+        yield max(map(_candle, editions), key=lambda row: (row["repair"], row["revision"]))
+
+
+def _candle(row: Row) -> Row:
     sums = ("volume", "quote_volume", "buy_volume", "buy_quote_volume")
     flags = row["flags"].split(",") if row["flags"] else []
-    return row | {name: _plain(row[name]) for name in sums} | {"flags": flags}
+    return {"repair": 0} | row | {name: _plain(row[name]) for name in sums} | {"flags": flags}
 
 
 def _plain(decimal: str) -> str:

@@ -1,24 +1,22 @@
-"""``tickerplant tail``, ``candles``, ``book``, ``metrics``: look at what there is."""
+"""``tickerplant tail``, ``book``, ``metrics``: look at what there is."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from decimal import Decimal
 from time import time_ns
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from deploy.commands.output import Json, print_json, print_table
+from deploy.commands.output import Json, cell, print_json, print_table
 from deploy.times import TIME_NS_MAX, iso, parse_time
-from schemas.errors import UnknownNameError
-from schemas.events import NS_PER_MS, Candle
+from schemas.events import NS_PER_MS
 from schemas.settings import Settings, load_settings
 from schemas.topics import Topic, topic_of
 
@@ -26,18 +24,10 @@ if TYPE_CHECKING:
     from deploy.lines import Record
 
 Row = dict[str, Any]
-FORMATS: Final = ("table", "json", "csv")
-FIELDS: Final = [name for name in Candle.__struct_fields__ if name not in {"epoch", "seq"}]
-"""Of a stored candle, as the store's reader names them."""
-SHOWN: Final = (
-    *("ts_open", "open", "high", "low", "close"),
-    *("volume", "vwap", "trades_count", "flags"),
-)
-NUMBERS: Final = set(SHOWN) - {"ts_open", "flags"}
 
 
 def register(app: typer.Typer) -> None:
-    for command in (tail, candles, book, metrics):
+    for command in (tail, book, metrics):
         app.command()(command)
 
 
@@ -99,44 +89,6 @@ async def _tail(  # noqa: PLR0913 - the options of the command
                     return
 
 
-def candles(  # noqa: PLR0913 - the options of a command
-    instrument: Annotated[str, typer.Argument(help="SYMBOL.VENUE")],
-    *,
-    interval: Annotated[str, typer.Option(help="1s, 1m, 5m, ...")] = "1m",
-    since: Annotated[str, typer.Option(help="-5m, ISO or ns.")] = "1970-01-01",
-    until: Annotated[str | None, typer.Option(help="Not included.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only of this recording.")] = None,
-    style: Annotated[
-        str, typer.Option("--format", help="table, json or csv; the last two have all fields.")
-    ] = "table",
-) -> None:
-    """Print stored candles; without a session the best one of each bucket."""
-    from consumers.store import reader
-    from consumers.store.sql import database
-    from schemas.intervals import length_ns
-
-    if style not in FORMATS:
-        raise UnknownNameError.of("format", style, FORMATS)
-    length_ns(interval)
-    now_ns = time_ns()
-    since_ns = parse_time(since, now_ns)
-    until_ns = parse_time(until, now_ns) if until else TIME_NS_MAX
-    with database(load_settings().questdb) as db:
-        rows = reader.candles(
-            db, instrument, interval, since=since_ns, until=until_ns, session=session
-        )
-    if not rows:
-        typer.echo("no candles there", err=True)
-    if style == "json":
-        print_json(rows)
-    elif style == "csv":
-        writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _csv_cell(row[name]) for name in FIELDS} for row in rows)
-    else:
-        print_table(SHOWN, ([_cell(name, row[name]) for name in SHOWN] for row in rows), NUMBERS)
-
-
 def book(
     instrument: Annotated[str, typer.Argument(help="SYMBOL.VENUE")], *, json: Json = False
 ) -> None:
@@ -169,7 +121,7 @@ def metrics(*, json: Json = False) -> None:
         print_json(rows)
     else:
         names = ("metric", "type", "labels", "help")
-        print_table(names, ([_cell(name, row[name]) for name in names] for row in rows))
+        print_table(names, ([cell(name, row[name]) for name in names] for row in rows))
 
 
 def _print_book(row: Row) -> None:
@@ -178,25 +130,9 @@ def _print_book(row: Row) -> None:
     typer.echo(f"{row['instrument']} {iso(row['ts_event'])} {row['session']}#{row['seq']}")
     columns = ("bid_qty", "bid_price", "ask_price", "ask_qty")
     levels = range(1, BOOK_LEVELS + 1)
-    cells = ([_cell(name, row[f"{name}_{level}"]) for name in columns] for level in levels)
+    cells = ([cell(name, row[f"{name}_{level}"]) for name in columns] for level in levels)
     print_table(columns, cells, numbers=columns)
     bid, ask = row["bid_price_1"], row["ask_price_1"]
     if bid is not None and ask is not None:
         spread = Decimal(repr(ask)) - Decimal(repr(bid))
         typer.echo(f"spread {spread.normalize():f} ({10_000 * spread / Decimal(repr(bid)):.2f} bp)")
-
-
-def _cell(name: str, value: Any) -> str:
-    from deploy.lines import plain
-
-    if name.startswith("ts_"):
-        return iso(value)
-    if isinstance(value, list):
-        return ",".join(value)
-    return plain(value) if value is None or isinstance(value, float) else str(value)
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return " ".join(value) if isinstance(value, list) else value

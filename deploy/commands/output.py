@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from deploy.times import iso
+
 WIDTH_MAX: Final = 1_000
 """Of a table: on a narrow terminal its lines wrap rather than lose digits."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -19,6 +21,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def cell(name: str, value: Any) -> str:
+    """Write a value of a column as eyes want it: times in UTC, numbers without an exponent."""
+    from deploy.lines import plain
+
+    if name.startswith("ts_"):
+        return iso(value)
+    if isinstance(value, list):
+        return ",".join(value)
+    return plain(value) if value is None or isinstance(value, float) else str(value)
 
 
 def print_table(

@@ -1,0 +1,63 @@
+"""Control events to ``feed_events``: what a session was, so that it can be told and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import numpy as np
+import pandas as pd
+
+from consumers.store.client import IngestClient
+from consumers.store.columns import integers, symbols, texts, times
+from schemas.codec import encode
+from schemas.events import Control, Event, Start
+from schemas.instruments import check_instrument
+from schemas.tables import FEED_EVENTS
+
+NO_TIME: Final = int(np.iinfo(np.int64).min)
+
+
+class FeedEventSink:
+    """Keeps control events, one row for all copies; written again, a row stays the same."""
+
+    def __init__(self, client: IngestClient) -> None:
+        self._client = client
+
+    def write(self, events: Sequence[Event]) -> int:
+        frame = feed_event_frame(cast("Sequence[Control]", events))
+        self._client.write(FEED_EVENTS, frame)
+        return len(frame)
+
+    def check(self, event: Event) -> None:
+        feed_event_frame([cast("Control", event)])
+
+
+def feed_event_frame(events: Sequence[Control]) -> pd.DataFrame:
+    """Lay control events out as rows of the table, each once, or raise ``DataError``."""
+    once = list({(event.session, event.seq): event for event in events}.values())
+    return pd.DataFrame(
+        {
+            "session": symbols([event.session for event in once]),
+            "seq": integers([event.seq for event in once]),
+            "type": symbols([str(event.__struct_config__.tag) for event in once]),
+            "source_time": times([event.source_time for event in once]),
+            "ts_from": times([getattr(event, "ts_from", NO_TIME) for event in once]),
+            "ts_to": times([getattr(event, "ts_to", NO_TIME) for event in once]),
+            "instruments": texts([_instruments(event) for event in once]),
+            "reason": texts([event.reason for event in once]),
+            "origin": texts([getattr(event, "origin", None) for event in once]),
+            "rules": texts([_rules(event) for event in once]),
+            "state": texts([getattr(event, "state", None) for event in once]),
+        },
+        copy=False,
+    )
+
+
+def _instruments(event: Control) -> str | None:
+    names: tuple[str, ...] = getattr(event, "instruments", ())
+    return ",".join(map(check_instrument, names)) or None
+
+
+def _rules(event: Control) -> str | None:
+    return encode(event.rules).decode() if isinstance(event, Start) else None
