@@ -45,6 +45,7 @@ class TickCheck:
             raise DataError("side is unknown", repr(trade.side))
 
     def quote(self, quote: Quote) -> None:
+        # It may be crossed: of dealers' quotes at FXCM one in ten is, and its bars count them.
         for price, size in (
             (quote.bid_price, quote.bid_size),
             (quote.ask_price, quote.ask_size),
@@ -53,9 +54,6 @@ class TickCheck:
                 raise DataError("price is not positive", repr(price))
             if size is not None and self._scaled[size] < 0:
                 raise DataError("size is negative", repr(size))
-        bid, ask = quote.bid_price, quote.ask_price
-        if bid is not None and ask is not None and bid > ask:
-            raise DataError("quote is crossed", f"bid {bid!r} above ask {ask!r}")
 
     def book(self, book: Book) -> None:
         bids = self._side("bids", book.bids, gt if book.snapshot else None)

@@ -13,7 +13,7 @@ from consumers.store.bars_reader import bars
 from consumers.store.client import IngestClient
 from consumers.store.sql import database
 from consumers_builders import bar
-from schemas.errors import DataError, SettingsError, UnknownNameError
+from schemas.errors import DataError, RejectedError, SettingsError, UnknownNameError
 from schemas.events import NS_PER_S
 from schemas.settings import QuestDb
 
@@ -110,6 +110,16 @@ def test_the_same_bar_again_changes_no_row_and_a_correction_takes_its_place(stor
     stored(bar(60, seq=2, close=100.5), bar(60, seq=3, close=101.5))
     assert [row["close"] for row in bars(db, instrument, "1m")] == [101.0, 101.5]
     assert db.rows(count, instrument=instrument) == [{"n": 2}]
+
+
+@stack
+def test_a_sum_that_no_column_holds_is_refused_and_the_table_goes_on(stored, db, instrument):
+    with pytest.raises(RejectedError):
+        stored(bar(), bar(60, volume="9" * 40))
+
+    stored(bar(120, volume="9" * 29, quote_volume="9" * 58))
+    [row] = bars(db, instrument, "1m")
+    assert (row["volume"], row["quote_volume"]) == ("9" * 29, "9" * 58)
 
 
 @stack

@@ -19,7 +19,7 @@ from producers_builders import (
     seen_quote,
     seen_trade,
 )
-from schemas.events import Bar, Clock, End, Start, Trade
+from schemas.events import Clock, End, Quote, Start, Trade
 
 NAN = float("nan")
 YEAR_2261 = 9_190_000_000_000_000_000
@@ -190,32 +190,8 @@ def test_the_window_of_trade_ids_is_bounded():
         seen_book(1, asks=[(101.0, 0.0)]),
         seen_book(1, asks=[(101.0, NAN)]),
         seen_book(1, asks=[(101.0,)]),
-        seen_quote(1, bid_price=102.0),
-        seen_bar(1, high=100.5),
-        seen_bar(1, low=100.5),
-        seen_bar(1, low=103.0, high=98.0),
-        seen_bar(1, open=-100.0, low=-100.0),
-        seen_bar(1, close=NAN),
-        seen_bar(1, close=100.1234567891),
-        seen_bar(1, volume="-1"),
-        seen_bar(1, volume="NaN"),
-        seen_bar(1, volume="1e400"),
-        seen_bar(1, volume="0.1234567891"),
-        seen_bar(1, volume="\u0661"),
-        seen_bar(1, volume=1.5),
-        seen_bar(1, quote_volume="1" * 100),
-        seen_bar(1, vwap=NAN),
-        seen_bar(1, vwap=0.0),
-        seen_bar(1, trades_count=-1),
-        seen_bar(1, ts_open=at(1)),
-        seen_bar(1, ts_open=0),
-        seen_bar(1, interval="7m"),
-        seen_bar(1, interval=["1m"]),
-        seen_bar(1, price_type="last"),
-        seen_bar(1, adjustment="some"),
-        seen_bar(1, source=""),
-        seen_bar(1, source=None),
-        seen_bar(1, instrument="aaa.sim"),
+        seen_quote(1, bid_price=-99.0),
+        seen_quote(1, ask_size=-1.0),
         Rejected(ts_recv=at(1), value=b"garbage", reason="not a frame"),
     ],
     ids=repr,
@@ -230,34 +206,10 @@ def test_a_bad_tick_is_a_dead_letter_and_its_neighbours_are_unharmed(bad):
     assert [e.counts for e in of(End, events(output))] == [4]
 
 
-def test_a_bar_goes_onto_its_topic_with_a_seq_of_the_session():
-    some = [seen_trade(59), seen_trade(59.5), seen_bar(60), seen_trade(60.5), seen_bar(120)]
+def test_a_crossed_quote_is_a_fact_of_the_market():
+    some = events(recorded([seen_quote(1, bid_price=102.0), seen_quote(2)]), "test.quotes")
 
-    output = recorded(some)
-
-    bars = of(Bar, events(output, "test.bars"))
-    assert [bar.ts_open for bar in bars] == [at(0), at(60)]
-    ticks = [*bars, *of(Trade, events(output))]
-    assert len({(tick.session, tick.seq) for tick in ticks}) == 5
-    assert [e.counts for e in of(End, events(output, "test.bars"))] == [2]
-
-
-def test_a_bar_may_leave_out_what_its_source_does_not_give():
-    absent = dict.fromkeys(("volume", "quote_volume", "vwap", "trades_count"))
-
-    [bar] = of(Bar, events(recorded([seen_bar(60, **absent)]), "test.bars"))
-
-    assert [getattr(bar, name) for name in absent] == [None] * 4
-
-
-def test_bars_alone_are_a_session_whose_time_goes_from_one_to_the_next():
-    days = [seen_bar(86_400 * n, interval="1d", ts_open=at(86_400 * (n - 1))) for n in range(1, 9)]
-
-    some = events(recorded(days), "test.bars")
-
-    assert len(of(Bar, some)) == 8
-    assert some[0].source_time == at(86_400)
-    assert some[-1].source_time == at(8 * 86_400)
+    assert [(q.bid_price, q.ask_price) for q in of(Quote, some)] == [(102.0, 101.0), (99.0, 101.0)]
 
 
 SOME = st.one_of(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import DataError
-from schemas.scaled import CACHED_MAX, UNIT, Scaler, decimal_text, scale
+from schemas.scaled import CACHED_MAX, UNIT, Scaler, decimal_text, scale, scale_text
 
 carried = st.builds(
     lambda digits, decimals: Decimal(digits).scaleb(-decimals),
@@ -59,6 +59,20 @@ def test_the_text_of_a_sum_is_its_shortest_plain_decimal(value, decimals):
     assert int(Decimal(text).as_tuple().exponent) >= -decimals
     assert "E" not in text
     assert "." not in text or not text.endswith("0")
+
+
+@given(st.integers(0, 10**40), st.integers(1, 18))
+def test_a_sum_is_read_as_it_was_written(value, decimals):
+    assert scale_text(decimal_text(value, decimals), decimals) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "+1", "1e5", "1.", ".5", " 1", "1\n", "NaN", "1_0", "\u0661", "1" * 59, "1.01"],
+)
+def test_what_is_not_a_plain_decimal_is_refused(text):
+    with pytest.raises(DataError):
+        scale_text(text, 1)
 
 
 @given(st.lists(carried.map(float), max_size=50))

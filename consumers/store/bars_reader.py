@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from consumers.store.reader import EARLIEST_NS, LATEST_NS
+from consumers.store.reader import EARLIEST_NS, LATEST_NS, check_rows
 from consumers.store.sql import Database, Row
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.intervals import check_interval
 from schemas.scaled import DECIMALS_MAX, PRODUCT_DECIMALS_MAX, decimal_text, scale_text
 
-# A negative limit keeps the newest rows.
+# One row more than is answered.
 _BARS = """
 SELECT instrument, session, source, price_type, adjustment, interval, ts_open::long AS ts_open,
     ts_close::long AS ts_close, open, high, low, close, volume::varchar AS volume,
@@ -18,7 +18,7 @@ WHERE instrument = %(instrument)s AND interval = %(interval)s AND source = %(sou
     AND price_type = %(price_type)s AND adjustment = %(adjustment)s
     AND ts_open >= cast(%(since)s AS TIMESTAMP_NS) AND ts_open < cast(%(until)s AS TIMESTAMP_NS)
 ORDER BY ts_open, ts_recv, session
-LIMIT -1000000
+LIMIT 1000001
 """
 _SOURCES = "SELECT DISTINCT source FROM market_bars WHERE instrument = %(instrument)s"
 _INSTRUMENTS = "SELECT DISTINCT instrument FROM market_bars"
@@ -35,11 +35,12 @@ def bars(  # noqa: PLR0913 - the options of a query
     price_type: str = "trade",
     adjustment: str = "raw",
 ) -> list[Row]:
-    """Return the bars with ``since <= ts_open < until`` (ns), at most the last million.
+    """Return the bars with ``since <= ts_open < until`` (ns), in order of time.
 
     Keys are the field names of ``schemas.events.Bar``. Of the same bar in several sessions the one
     received last counts: sources correct their bars. Raises ``UnknownNameError``, and
-    ``SettingsError`` if there are several sources and none is named: they are never mixed.
+    ``SettingsError`` for more than a million rows, or if there are several sources and none is
+    named: they are never mixed.
     """
     check_interval(interval)
     rows = db.rows(
@@ -52,6 +53,7 @@ def bars(  # noqa: PLR0913 - the options of a query
         since=since,
         until=until,
     )
+    check_rows(rows, f"{instrument} {interval}")
     return [_bar(row) for row in {row["ts_open"]: row for row in rows}.values()]
 
 
