@@ -124,6 +124,8 @@ class CandleRules(Struct, kw_only=True, frozen=True):
     """By venue, where it is not round the clock in UTC: names of ``schemas.calendars``."""
     quotes: dict[str, tuple[QuoteSide, ...]] = {}
     """By venue, of which prices of its quotes there are candles."""
+    windows: tuple[str, ...] = ()
+    """Trailing windows."""
 
 
 class Control(Event, kw_only=True):
@@ -194,6 +196,37 @@ class Candle(Event, tag="candle", kw_only=True):
     repair: Count = 0
     """0 as streamed; above it, rebuilt from stored ticks, which wins over all that was streamed."""
     flags: tuple[Flag, ...] = ()
+
+
+class Stretch(Struct, kw_only=True):
+    """Ticks of ``[ts_open, ts_close)``, so far: of a candle in progress or of a trailing window."""
+
+    interval: str
+    ts_open: TimeNs
+    ts_close: TimeNs
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: str
+    quote_volume: str
+    vwap: float | None
+    trades_count: Count
+    buy_volume: str
+    buy_quote_volume: str
+    flags: tuple[Flag, ...] = ()
+
+
+class Progress(Event, tag="progress", kw_only=True):
+    """How an instrument stands at a clock, whose ``seq`` it has; the highest (epoch, seq) counts."""
+
+    instrument: Instrument
+    price_type: PriceType = "trade"
+    source_time: Count
+    candles: tuple[Stretch, ...] = ()
+    """In progress, finest first; every tick up to this clock is in them."""
+    windows: tuple[Stretch, ...] = ()
+    """Trailing, shortest first; up to the last step whose ticks are complete."""
 
 
 class SessionRecord(Struct, kw_only=True):

@@ -24,6 +24,11 @@ WEEK: Final = "1w"
 MONTH: Final = "1M"
 INTERVALS: Final = (*FIXED_NS, *DAYS, WEEK, MONTH)
 """All that are known, shortest first."""
+WINDOWS: Final = {
+    **{f"{n}m": n * FIXED_NS["1m"] for n in (1, 5, 15)},
+    **{f"{n}h": n * FIXED_NS["1h"] for n in (1, 24)},
+}
+"""Lengths of the trailing windows that are known."""
 _RANK: Final = {interval: rank for rank, interval in enumerate(INTERVALS)}
 
 
@@ -47,6 +52,14 @@ def longest_ns(interval: str) -> int:
     """Return a length that no candle of the interval exceeds, in any calendar."""
     days = DAYS.get(interval) or (7 if interval == WEEK else 31)
     return FIXED_NS.get(interval) or (days + 1) * FIXED_NS["1h"] * 24
+
+
+def check_windows(windows: Iterable[str]) -> tuple[str, ...]:
+    """Return the windows shortest first, or raise ``UnknownNameError`` with the known ones."""
+    given = set(windows)
+    for window in given - WINDOWS.keys():
+        raise UnknownNameError.of("window", window, WINDOWS)
+    return tuple(window for window in WINDOWS if window in given)
 
 
 def nests(fine: str, coarse: str) -> bool:

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from schemas.calendars import check_calendar
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.events import CandleRules, QuoteSide
-from schemas.intervals import check_intervals
+from schemas.intervals import check_intervals, check_windows
 
 PREFIX = "TICKERPLANT_"
 FILE_NAME = "tickerplant.toml"
 PORTS_FILE = "ports.toml"
-LISTS = ("stream.intervals", "stream.calendars", "stream.quotes")
+LISTS = ("stream.intervals", "stream.calendars", "stream.quotes", "stream.windows")
 """Settings that are written with commas in an environment variable."""
 Port = int
 
@@ -113,6 +113,11 @@ class Stream(_Section):
     """``VENUE=NAME``, a name of ``schemas.calendars``; every other venue is 24/7 in UTC."""
     quotes: tuple[str, ...] = ()
     """``VENUE=bid+ask+mid``: venues whose quotes give candles, and of which prices."""
+    windows: tuple[str, ...] = ()
+    """Trailing windows on candles.open: 1m, 5m, 15m, 1h, 24h."""
+    progress_ms: int = Field(1_000, ge=0)
+    """How often, of source time, candles in progress are on candles.open; 0: at every clock."""
+    progress: bool = True
     grace_ms: int = Field(2_000, ge=0)
     horizon_ms: int = Field(600_000, ge=0)
     save_interval_ms: int = Field(500, ge=50, le=60_000)
@@ -135,6 +140,7 @@ class Stream(_Section):
             grace_ms=self.grace_ms,
             horizon_ms=self.horizon_ms,
             calendars={v: check_calendar(name) for v, name in map(_by_venue, self.calendars)},
+            windows=check_windows(self.windows),
             quotes={v: _quote_sides(names) for v, names in map(_by_venue, self.quotes)},
         )
 

@@ -16,7 +16,7 @@ from schemas import metrics
 from schemas.errors import TickerplantError
 from schemas.health import Health
 from schemas.settings import Settings
-from streams.candles.engine import Outputs
+from streams.candles.outputs import Outputs
 from streams.flow import flows_of
 from streams.kafka import OutputLog
 from streams.partition import Partition

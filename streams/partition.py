@@ -14,7 +14,8 @@ import msgspec
 from schemas import metrics, topics
 from schemas.errors import HoleError, SettingsError
 from schemas.settings import Settings
-from streams.candles.engine import Engine, Outputs
+from streams.candles.engine import Engine
+from streams.candles.outputs import Outputs
 from streams.candles.snapshot import Snapshots
 from streams.flow import Flow
 from streams.kafka import Ack, Item, OutputLog, StateLog, log_bounds, read_catalogue
@@ -53,12 +54,17 @@ class Partition:
         self._settings = settings
         self._input = flow.input.full_name(settings.namespace)
         self._candles = flow.candles.full_name(settings.namespace)
+        self._open_candles = topics.CANDLES_OPEN.full_name(settings.namespace)
         self._late = topics.LATE.full_name(settings.namespace)
         self._letters = topics.DEAD_LETTERS.full_name(settings.namespace)
         self._outputs = outputs
         state = flow.state.full_name(settings.namespace)
         self._state = StateLog(settings, state, number)
-        self._engine = Engine(flow.kind, settings.stream.ended_sessions_max)
+        self._engine = Engine(
+            flow.kind,
+            ended_sessions_max=settings.stream.ended_sessions_max,
+            progress_ms=settings.stream.progress_ms if settings.stream.progress else None,
+        )
         self._snapshots = Snapshots()
         self._acks: list[Ack] = []
         self._captured = 0
@@ -100,6 +106,7 @@ class Partition:
         """Hand over what a batch gave."""
         send = self._outputs.send
         self._acks += await send(self._candles, self.number, out.candles)
+        self._acks += await send(self._open_candles, self.number, out.progress)
         self._acks += await send(self._late, self.number, out.late)
         self._acks += await self._outputs.send_letters(self._letters, out.dead)
 

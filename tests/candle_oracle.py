@@ -67,7 +67,7 @@ def _emit(
         for (instrument, *edges), found in buckets.items():
             key = (instrument, interval, edges[0])
             old = emitted.get(key)
-            row = _row(instrument, interval, (edges[0], edges[1]), found)
+            row = row_of(instrument, interval, (edges[0], edges[1]), found)
             row["flags"] = _flags(row, gaps, start, (old or {}).get("immune", []))
             due = row["ts_close"] + start.rules.grace_ms * 10**6 <= time
             if old is None:
@@ -93,7 +93,7 @@ def _calendar(start: Start, instrument: str) -> str:
     return start.rules.calendars.get(instrument.rpartition(".")[2], "24/7")
 
 
-def _row(instrument: str, interval: str, edges: tuple[int, int], ticks: list[Trade]) -> Row:
+def row_of(instrument: str, interval: str, edges: tuple[int, int], ticks: list[Trade]) -> Row:
     by_time = sorted(ticks, key=lambda tick: (tick.ts_event, tick.seq))
     volume = sum((Decimal(repr(t.size)) for t in ticks), Decimal(0))
     amounts = [(t, Decimal(repr(t.price)) * Decimal(repr(t.size))) for t in ticks]

@@ -29,10 +29,12 @@ def row(candle: Candle) -> dict[str, Any]:
         "is_closed",
         "repair",
     }
-    fields = {name: getattr(candle, name) for name in names}
-    for name in ("volume", "quote_volume", "buy_volume", "buy_quote_volume"):
-        fields[name] = Decimal(fields[name])
-    return fields
+    return numbers({name: getattr(candle, name) for name in names})
+
+
+def numbers(fields: dict[str, Any]) -> dict[str, Any]:
+    sums = ("volume", "quote_volume", "buy_volume", "buy_quote_volume")
+    return fields | {name: Decimal(fields[name]) for name in sums}
 
 
 @st.composite
@@ -45,6 +47,7 @@ def sessions(draw: st.DrawFn) -> list[Event]:
             st.sampled_from([("1s",), ("1s", "1m", "5m"), ("1m", "3m", "1w"), INTERVALS])
         ),
         calendars=draw(st.sampled_from(CALENDARS)),
+        windows=draw(st.sampled_from([(), ("1m", "15m", "24h")])),
         grace_ms=draw(st.sampled_from([0, 500, 2_000])),
         horizon_ms=horizon_ms,
     )

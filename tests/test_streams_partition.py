@@ -16,7 +16,7 @@ from schemas.events import Candle, Event
 from schemas.settings import Settings
 from schemas.topics import STATE_TRADES, TRADES
 from streams import flow
-from streams.candles.engine import Outputs
+from streams.candles.outputs import Outputs
 from streams.kafka import OutputLog, read_compacted
 from streams.partition import Partition
 

@@ -6,12 +6,11 @@ however they are cut into batches, whatever else is in the partition, wherever i
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from schemas.calendars import check_calendar
-from schemas.codec import DECODE_ERRORS, encode, explain, input_decoder
+from schemas.codec import DECODE_ERRORS, explain, input_decoder
 from schemas.dead_letters import DeadLetter
 from schemas.errors import DataError, TickerplantError
 from schemas.events import (
@@ -21,8 +20,6 @@ from schemas.events import (
     End,
     Gap,
     InputEvent,
-    Late,
-    LateQuote,
     Quote,
     SessionRecord,
     Start,
@@ -33,9 +30,10 @@ from schemas.intervals import check_intervals
 from schemas.order import Fate, Order
 from schemas.scaled import Scaler
 from streams.candles import session as sessions
+from streams.candles.outputs import Outputs
 from streams.candles.quotes import prices_of
 from streams.candles.series import series_name
-from streams.candles.session import Session
+from streams.candles.session import Session, StateKey
 
 
 class Record(Protocol):
@@ -48,30 +46,23 @@ class Record(Protocol):
     value: bytes | None
 
 
-class Outputs:
-    """What a batch gave, in order."""
-
-    __slots__ = ("candles", "dead", "late", "tally")
-
-    def __init__(self) -> None:
-        self.candles: list[tuple[bytes | None, bytes]] = []
-        """Keys and values: each control event after the candles that it closed."""
-        self.late: list[tuple[bytes, bytes]] = []
-        self.dead: list[DeadLetter] = []
-        self.tally: Counter[tuple[str, str]] = Counter()
-        """For metrics: ("closed" | "revised", interval), ("dropped", reason), ("missing", "")."""
-
-
 class Engine:
     """Folds the records of one partition into the candles of every session in it."""
 
-    def __init__(self, kind: type[Trade | Quote] = Trade, ended_sessions_max: int = 1000) -> None:
+    def __init__(
+        self,
+        kind: type[Trade | Quote] = Trade,
+        *,
+        ended_sessions_max: int = 1000,
+        progress_ms: int | None = None,
+    ) -> None:
         self.sessions: dict[str, Session] = {}
         """All sessions known here, those that ended included (they keep order and ledger only)."""
-        self.forgotten: list[tuple[str, Iterable[tuple[str, str, int]], Iterable[str]]] = []
-        """Names, closed candles and series whose saved state is void since the last save."""
+        self.void: list[StateKey] = []
+        """Keys of the saved state that are to be deleted."""
         self._kind = kind
         self._ended_max = ended_sessions_max
+        self._progress_ms = progress_ms
         self._scaled = Scaler()
 
     def fold(self, records: Sequence[Record]) -> Outputs:
@@ -108,7 +99,7 @@ class Engine:
             if not series.calendar.always_open:
                 ts, second = series.calendar.place(ts)
             if second is None or ts < session.late_before:
-                _not_folded(out, session, event, None if second is None else ts)
+                out.not_folded(session, event, None if second is None else ts)
                 continue
             trades = series.pending.get(second)
             if trades is None:
@@ -176,7 +167,7 @@ class Engine:
             return
         ts, second = series[0].calendar.place(event.ts_event)
         if second is None or ts < session.late_before:
-            _not_folded(out, session, event, None if second is None else ts)
+            out.not_folded(session, event, None if second is None else ts)
             return
         for one, (_, price, size) in zip(series, prices, strict=True):
             quotes = one.pending.get(second) or session.begin_second(one, second, ts, price)
@@ -185,15 +176,19 @@ class Engine:
 
     def _apply(self, out: Outputs, session: Session, event: Control) -> None:
         if isinstance(event, Start):
-            self._forget(session)
+            self.void += session.state_keys()
             self._open(event, session.order)
         elif isinstance(event, Clock):
-            _emit(out, session, event, session.advance)
+            out.emit(session, event, session.advance(event.source_time))
+            if self._progress_ms is not None:
+                out.progress_of(session, event, self._progress_ms)
         elif isinstance(event, Gap):
             session.add_gap(sessions.Gap(event.ts_from, event.ts_to, event.instruments))
         elif isinstance(event, End):
-            _emit(out, session, event, session.finish)
-            self._forget(session)
+            out.emit(session, event, session.finish(event.source_time))
+            if self._progress_ms is not None:
+                out.progress_over(session)
+            self.void += session.state_keys()
             session.order.ended = True
             rules, time = session.rules, session.time
             over = Session(session.name, session.order, rules, time)
@@ -207,21 +202,11 @@ class Engine:
         self.sessions[event.session] = session
         return session
 
-    def _forget(self, session: Session) -> None:
-        closed = {
-            (series.name, candle.interval, candle.ts_open)
-            for series in session.series.values()
-            for candle in series.candles.values()
-            if candle.closed
-        }
-        closed |= session.unsaved_closed.keys()
-        self.forgotten.append((session.name, closed, list(session.series)))
-
     def _bound_ended(self) -> None:
         ended = [name for name, session in self.sessions.items() if session.order.ended]
         for name in ended[: max(0, len(ended) - self._ended_max)]:
             del self.sessions[name]
-            self.forgotten.append((name, (), ()))
+            self.void.append(("session", name))
 
     def _taken(self, out: Outputs, record: Record, session: Session, event: InputEvent) -> bool:
         fate = session.order.judge(event, event.epoch, event.seq)
@@ -239,34 +224,6 @@ class Engine:
         place = record.topic, record.partition, record.offset
         letter = DeadLetter(record.value or b"", *place, str(error), "streams", record.key)
         out.dead.append(letter)
-
-
-def _emit(
-    out: Outputs,
-    session: Session,
-    event: Control,
-    step: Callable[[int], list[sessions.Emitted]],
-) -> None:
-    place = session.name, session.order.epoch, event.seq
-    for series, candle in step(event.source_time):
-        made = candle.event(series.instrument, series.price_type, *place)
-        out.candles.append((series.instrument.encode(), encode(made)))
-        out.tally["revised" if candle.revision else "closed", candle.interval] += 1
-
-
-def _not_folded(out: Outputs, session: Session, event: Trade | Quote, ts: int | None) -> None:
-    """Count a tick that no candle gets, out of hours or late; with it goes what it missed."""
-    if ts is None:
-        session.ledger.outside += 1
-        out.tally["dropped", "outside"] += 1
-        return
-    session.ledger.late += 1
-    out.tally["dropped", "late"] += 1
-    calendar = session.calendar(event.instrument)
-    missed = {interval: calendar.bounds(interval, ts)[0] for interval in session.rules.intervals}
-    fields = {name: getattr(event, name) for name in event.__struct_fields__}
-    kind = Late if isinstance(event, Trade) else LateQuote
-    out.late.append((event.instrument.encode(), encode(kind(**fields, missed=missed))))
 
 
 def _unknown_rules(start: Start) -> DataError | None:

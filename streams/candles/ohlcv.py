@@ -60,3 +60,20 @@ class Ohlcv(Struct, array_like=True, gc=False):
 def empty(ts: int, price: int) -> Ohlcv:
     """Begin a set with the place of its first trade, which is then added."""
     return Ohlcv(ts, price, price, price, ts, price, 0, 0, 0, 0, 0)
+
+
+def copy_of(trades: Ohlcv) -> Ohlcv:
+    """Return a set of its own with the same trades."""
+    return Ohlcv(
+        trades.open_ts,
+        trades.open,
+        trades.high,
+        trades.low,
+        trades.close_ts,
+        trades.close,
+        trades.volume,
+        trades.quote_volume,
+        trades.trades_count,
+        trades.buy_volume,
+        trades.buy_quote_volume,
+    )

@@ -6,6 +6,7 @@ from schemas.calendars import Calendar
 from schemas.events import PriceType
 from streams.candles.candle import Candle
 from streams.candles.ohlcv import Ohlcv
+from streams.candles.rolling import Rolling
 
 Key = tuple[str, int]
 """Interval and ts_open."""
@@ -14,9 +15,18 @@ Key = tuple[str, int]
 class Series:
     """Ticks gather in seconds (``pending``), which go into candles when their time has come."""
 
-    __slots__ = ("calendar", "candles", "instrument", "name", "pending", "price_type", "stored")
+    __slots__ = (
+        *("calendar", "candles", "instrument", "name", "pending", "price_type"),
+        *("rolling", "stored"),
+    )
 
-    def __init__(self, instrument: str, price_type: PriceType, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        instrument: str,
+        price_type: PriceType,
+        calendar: Calendar,
+        windows: tuple[str, ...] = (),
+    ) -> None:
         self.instrument = instrument
         self.price_type = price_type
         self.name = series_name(instrument, price_type)
@@ -24,6 +34,7 @@ class Series:
         self.pending: dict[int, Ohlcv] = {}
         """By second since 1970: what no candle has yet."""
         self.candles: dict[Key, Candle] = {}
+        self.rolling = Rolling(windows) if windows else None
         self.stored = False
         """True while the saved state holds a record of what is pending or open."""
 

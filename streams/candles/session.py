@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 
 from msgspec import Struct
 
 from schemas.calendars import UTC_DAYS, Calendar, calendar_of
-from schemas.events import NS_PER_MS, NS_PER_S, CandleRules, PriceType
+from schemas.events import NS_PER_MS, NS_PER_S, CandleRules, Flag, PriceType
 from schemas.instruments import check_instrument, split_instrument
-from schemas.intervals import longest_ns
+from schemas.intervals import WINDOWS, longest_ns
 from schemas.order import Order
 from streams.candles.candle import Candle, candle_of
 from streams.candles.cascade import cascade_of
@@ -19,6 +19,9 @@ from streams.candles.ledger import Ledger
 from streams.candles.ohlcv import Ohlcv, empty
 from streams.candles.series import Series, split_name
 
+StateKey = tuple[str | int, ...]
+"""``("session", S)``, ``("open", S, series)``, ``("closed", S, series, interval, ts_open)`` or
+``("rolling", S, series, step, ts)``."""
 Emitted = tuple[Series, Candle]
 """A candle as it is now, and whose it is."""
 FOREVER = 2**63
@@ -57,9 +60,12 @@ class Session:
         """Closed candles by (series, interval, ts_open); None where one left the horizon."""
         self._grace = rules.grace_ms * NS_PER_MS
         self._horizon = rules.horizon_ms * NS_PER_MS
-        self._cascade = cascade_of(rules.intervals)
         self._seconds: dict[int, list[Series]] = {}
         """Which series have a second pending."""
+        self.cascade = cascade_of(rules.intervals)
+        self.progress_at = began
+        self.moving: set[Series] = set()
+        """Candles were in progress when that was last told, or windows have moved since."""
         self._revised: dict[int, Emitted] = {}
         self._due: list[tuple[int, int, int, Series, Candle]] = []
         """When a candle closes or leaves the horizon; what nests in another comes before it."""
@@ -73,9 +79,13 @@ class Session:
     def add_series(self, instrument: str, price_type: PriceType) -> Series:
         """Begin the candles of an instrument; raise ``DataError`` if its name is none."""
         check_instrument(instrument)
-        series = Series(instrument, price_type, self.calendar(instrument))
+        series = Series(instrument, price_type, self.calendar(instrument), self.rules.windows)
         self.series[series.name] = series
         return series
+
+    def named(self, name: str) -> Series:
+        """Return a series by its name; a saved one was checked before."""
+        return self.series.get(name) or self.add_series(*split_name(name))
 
     def calendar(self, instrument: str) -> Calendar:
         name = self.rules.calendars.get(split_instrument(instrument)[1])
@@ -108,6 +118,7 @@ class Session:
         for series, candle in expired:
             del series.candles[candle.interval, candle.ts_open]
             self._save_closed(series, candle, None)
+        self._move_windows()
         self._forget_gaps()
         return result
 
@@ -134,32 +145,70 @@ class Session:
 
     def restore(self, name: str, pending: dict[int, Ohlcv], candles: Iterable[Candle]) -> None:
         """Take back what was saved of a series, in any order; ``restored`` ends it."""
-        series = self.series.get(name) or self.add_series(*split_name(name))
+        series = self.named(name)
         series.pending.update(pending)
         for second in pending:
             self._seconds.setdefault(second, []).append(series)
         for candle in candles:
             series.candles[candle.interval, candle.ts_open] = candle
             wait = self._horizon if candle.closed else self._grace
-            rank = self._cascade.rank[candle.interval]
+            rank = self.cascade.rank[candle.interval]
             self._due.append((candle.ts_close + wait, rank, next(self._ties), series, candle))
             if candle.closed and candle.revise:
                 self._revised[id(candle)] = (series, candle)
         series.stored = series.stored or bool(pending) or bool(series.open_candles())
 
+    def restore_rolling(self, name: str, step: int, start: int, trades: Ohlcv) -> None:
+        """Take back a saved bucket of the windows of a series."""
+        series = self.named(name)
+        assert series.rolling is not None, "saved by a session with windows"
+        series.rolling.restore(step, start, trades)
+
     def restored(self) -> None:
+        """Go on from what was taken back."""
         heapify(self._due)
+        moving = self.moving.copy()
+        self._move_windows()
+        self.moving = moving
+
+    def state_keys(self) -> Iterator[StateKey]:
+        """Yield the keys under which the series of this session may be saved."""
+        yield from (("closed", self.name, *place) for place in self.unsaved_closed)
+        for series in self.series.values():
+            yield "open", self.name, series.name
+            for candle in series.candles.values():
+                yield "closed", self.name, series.name, candle.interval, candle.ts_open
+            if series.rolling is not None:
+                for place in series.rolling.places():
+                    yield "rolling", self.name, series.name, *place
 
     def pending_series(self) -> set[Series]:
         """Return the series that have ticks which no candle has yet."""
         return {series for waiting in self._seconds.values() for series in waiting}
+
+    def moving_series(self) -> list[Series]:
+        """Return the series to tell of, in a fixed order: also once after they came to rest."""
+        active = self.pending_series()
+        told = sorted(active | self.moving, key=lambda series: series.name)
+        self.moving = active
+        return told
+
+    def flags(self, series: Series, ts_open: int, ts_close: int) -> tuple[Flag, ...]:
+        """Return what is known against a stretch of time."""
+        touched = any(
+            gap.ts_from < ts_close and ts_open < gap.ts_to
+            for gap in self.gaps
+            if gap.of(series.instrument)
+        )
+        flags: list[Flag] = ["gap"] if touched else []
+        return (*flags, "partial") if ts_open < self.began else tuple(flags)
 
     def _close_due(self, until: int) -> tuple[list[Emitted], list[Emitted]]:
         """Hand on what is complete at ``until``; return the candles closing and those expired."""
         self._absorb_seconds(until)
         closing: list[Emitted] = []
         expired: list[Emitted] = []
-        due, above = self._due, self._cascade.above
+        due, above = self._due, self.cascade.above
         while due and due[0][0] <= until:
             *_, series, candle = heappop(due)
             if candle.closed:
@@ -172,10 +221,12 @@ class Session:
 
     def _absorb_seconds(self, until: int) -> None:
         edge = (until - self._grace) // NS_PER_S
-        roots = self._cascade.roots
+        roots = self.cascade.roots
         for second in sorted(second for second in self._seconds if second < edge):
             for series in self._seconds.pop(second):
                 trades = series.pending.pop(second)
+                if series.rolling is not None:
+                    series.rolling.add(second * NS_PER_S, trades)
                 self._absorb(series, roots, second * NS_PER_S, trades)
                 self.unsaved_series.add(series)
 
@@ -193,16 +244,12 @@ class Session:
             candle.merge(trades)
             if candle.closed:
                 self._revise(series, candle)
-                self._absorb(series, self._cascade.above[interval], ts, trades)
+                self._absorb(series, self.cascade.above[interval], ts, trades)
 
     def _admit(self, series: Series, candle: Candle) -> None:
+        flags = self.flags(series, candle.ts_open, candle.ts_close) if self.gaps else ()
+        candle.gap = "gap" in flags
         candle.partial = candle.ts_open < self.began
-        if self.gaps:
-            candle.gap = any(
-                candle.touches(gap.ts_from, gap.ts_to)
-                for gap in self.gaps
-                if gap.of(series.instrument)
-            )
         self._watch(candle.ts_close + self._grace, series, candle)
 
     def _pop_expired(self) -> list[Emitted]:
@@ -212,7 +259,7 @@ class Session:
         return expired
 
     def _watch(self, due: int, series: Series, candle: Candle) -> None:
-        rank = self._cascade.rank[candle.interval]
+        rank = self.cascade.rank[candle.interval]
         heappush(self._due, (due, rank, next(self._ties), series, candle))
 
     def _revise(self, series: Series, candle: Candle) -> None:
@@ -221,7 +268,7 @@ class Session:
         self._save_closed(series, candle, candle)
 
     def _emit(self, pairs: list[Emitted]) -> list[Emitted]:
-        rank = self._cascade.rank
+        rank = self.cascade.rank
         pairs.sort(key=lambda p: (p[1].ts_close, rank[p[1].interval], p[0].name))
         for series, candle in pairs:
             candle.revision += 1
@@ -233,11 +280,18 @@ class Session:
     def _save_closed(self, series: Series, candle: Candle, state: Candle | None) -> None:
         self.unsaved_closed[series.name, candle.interval, candle.ts_open] = state
 
+    def _move_windows(self) -> None:
+        if self.rules.windows:
+            for series in self.series.values():
+                if series.rolling and series.rolling.advance(self.time - self._grace):
+                    self.moving.add(series)
+
     def _forget_gaps(self) -> None:
         if self.gaps:
             self.gaps = [gap for gap in self.gaps if self._reaches(gap)]
 
     def _reaches(self, gap: Gap) -> bool:
         """Tell whether a tick can still come into a bucket that the gap touches."""
-        longest = max(map(longest_ns, self.rules.intervals), default=0)
+        lengths = [longest_ns(interval) for interval in self.rules.intervals]
+        longest = max([*lengths, *(WINDOWS[name] for name in self.rules.windows)], default=0)
         return gap.ts_to + longest > self.late_before

@@ -2,7 +2,9 @@
 
 Keys are JSON arrays: ``["session", S]``, ``["open", S, series]`` (its pending seconds and open
 candles in one record), ``["closed", S, series, interval, ts_open]`` (one each, deleted when they
-leave the horizon). The position of the input is written beside them, in the same transaction.
+leave the horizon), ``["rolling", S, series, step, ts]`` (a second or minute of the trailing
+windows, deleted when it leaves them). The position of the input is written beside them, in the
+same transaction.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from streams.candles.session import Gap, Session
 
 encode = msgspec.json.Encoder().encode
 _key_decoder = msgspec.json.Decoder(list[str | int])
+_ohlcv_decoder = msgspec.json.Decoder(Ohlcv)
 _closed_decoder = msgspec.json.Decoder(Candle)
 Change = tuple[bytes, bytes | None]
 """Key and value of a record; None deletes."""
@@ -49,6 +52,8 @@ class SavedSession(Struct, kw_only=True):
     hole_from: int | None
     ledger: Ledger
     gaps: list[Gap]
+    moving: list[str]
+    progress_at: int
 
 
 _session_decoder = msgspec.json.Decoder(SavedSession)
@@ -73,30 +78,38 @@ class Snapshots:
 
     def restore(self, engine: Engine, records: Mapping[bytes, bytes]) -> None:
         """Fill a new engine from the last value of each key."""
-        parts: list[tuple[str, str, SavedSeries]] = []
+        parts: list[tuple[bytes, list[str | int]]] = []
         for key, value in records.items():
-            kind, name, *rest = map(str, _key_decoder.decode(key))
+            kind, name, *rest = _key_decoder.decode(key)
             if kind == "session":
-                self._saved[name] = value
-                engine.sessions[name] = _session(name, _session_decoder.decode(value))
-            elif kind == "open":
-                parts.append((name, rest[0], _series_decoder.decode(value)))
+                self._saved[str(name)] = value
+                engine.sessions[str(name)] = _session(str(name), _session_decoder.decode(value))
             else:
-                closed = SavedSeries({}, [_closed_decoder.decode(value)])
-                parts.append((name, rest[0], closed))
-        for name, series, part in parts:
-            engine.sessions[name].restore(series, part.pending, part.candles)
+                parts.append((value, [kind, name, *rest]))
+        for value, (kind, name, series, *place) in parts:
+            _restore(engine.sessions[str(name)], str(kind), str(series), place, value)
         for session in engine.sessions.values():
             session.restored()
 
     def _voided(self, engine: Engine) -> Iterator[Change]:
-        for name, closed, series in engine.forgotten:
-            yield from ((encode(["closed", name, *place]), None) for place in closed)
-            yield from ((encode(["open", name, one]), None) for one in series)
-            if name not in engine.sessions:
-                self._saved.pop(name, None)
-                yield encode(["session", name]), None
-        engine.forgotten.clear()
+        for key in engine.void:
+            if key[0] == "session":
+                self._saved.pop(str(key[1]), None)
+            yield encode(key), None
+        engine.void.clear()
+
+
+def _restore(
+    session: Session, kind: str, series: str, place: list[str | int], value: bytes
+) -> None:
+    if kind == "open":
+        part = _series_decoder.decode(value)
+        session.restore(series, part.pending, part.candles)
+    elif kind == "closed":
+        session.restore(series, {}, [_closed_decoder.decode(value)])
+    else:
+        step, start = map(int, place)
+        session.restore_rolling(series, step, start, _ohlcv_decoder.decode(value))
 
 
 def _changes_of(name: str, session: Session) -> Iterator[Change]:
@@ -109,6 +122,12 @@ def _changes_of(name: str, session: Session) -> Iterator[Change]:
             key = encode(["open", name, series.name])
             yield key, encode(SavedSeries(series.pending, candles)) if present else None
         series.stored = present
+    for series in session.series.values() if session.rules.windows else ():
+        if series.rolling is not None:
+            for bucket_place, bucket in series.rolling.changes.items():
+                key = encode(["rolling", name, series.name, *bucket_place])
+                yield key, encode(bucket) if bucket else None
+            series.rolling.changes.clear()
     session.unsaved_closed.clear()
     session.unsaved_series.clear()
 
@@ -124,6 +143,8 @@ def _saved(session: Session) -> SavedSession:
         hole_from=session.hole_from,
         ledger=session.ledger,
         gaps=session.gaps,
+        moving=sorted(series.name for series in session.moving),
+        progress_at=session.progress_at,
     )
 
 
@@ -134,4 +155,6 @@ def _session(name: str, saved: SavedSession) -> Session:
     session.hole_from = saved.hole_from
     session.ledger = saved.ledger
     session.gaps = saved.gaps
+    session.moving = {session.named(series) for series in saved.moving}
+    session.progress_at = saved.progress_at
     return session
