@@ -43,7 +43,7 @@ class Taken:
 def take(
     records: Sequence[Record], decode: Decode, kind: type[Event], places: Places, taken: Taken
 ) -> None:
-    """Add the events of ``kind`` among the records of one partition to ``taken``.
+    """Add the events of ``kind`` and of control in the records of one partition to ``taken``.
 
     Ticks go by the order of truth. Candles have one ``seq`` for many and come again, equal, after
     a crash of the stream: all of them are kept.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builders import at, clock, end, gap, start
+from builders import at, clock, end, gap, start, trade
 from consumers.store import reader
 from consumers.store.books import BookSink
 from consumers.store.candles import CandleSink
@@ -12,6 +12,7 @@ from consumers.store.client import IngestClient
 from consumers.store.feed_events import FeedEventSink
 from consumers.store.query import Query, answer, minutes
 from consumers.store.sql import database
+from consumers.store.trades import TradeSink
 from consumers_builders import book, candle
 from schemas.errors import SettingsError
 from schemas.events import End
@@ -70,6 +71,21 @@ def test_a_recording_is_known_as_far_as_its_candles_are_closed(client, db, sessi
     assert [r.session for r in reader.recordings(db, instrument, other["session"])] == [
         other["session"]
     ]
+
+
+def test_a_minute_whose_candle_is_still_to_come_is_not_quiet(client, db, session, instrument):
+    own = {"session": session, "instrument": instrument}
+    CandleSink(client).write([candle(5, **own)])
+    TradeSink(client).write([trade(5.5, **own)])
+    FeedEventSink(client).write([start(0, session=session), clock(600, session=session, seq=9)])
+    reader.wait_applied(db, WAIT_S)
+
+    (idle,) = reader.recordings(db, instrument)
+    TradeSink(client).write([trade(300, seq=1, **own)])
+    reader.wait_applied(db, WAIT_S)
+    (behind,) = reader.recordings(db, instrument)
+
+    assert (idle.until, behind.until) == (at(598), at(6))
 
 
 def test_sessions_are_put_together_from_their_best_parts(client, db, session, instrument):

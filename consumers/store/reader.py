@@ -49,6 +49,18 @@ WHERE source_time > cast(0 AS TIMESTAMP_NS) AND session IN (
 )
 ORDER BY session
 """
+# A tick that no candle has yet: the stream is behind, and what follows is not known to be quiet.
+_BEHIND = """
+SELECT t.session AS session, c.closed AS closed
+FROM (
+    SELECT session, max(ts_event)::long AS ticked
+    FROM tick_prices WHERE instrument = %(instrument)s GROUP BY session
+) t JOIN (
+    SELECT session, max(ts_close)::long AS closed FROM aggregated_ohlcv
+    WHERE instrument = %(instrument)s AND price_type = 'trade' GROUP BY session
+) c ON (session)
+WHERE t.ticked >= c.closed
+"""
 _TURNS = """
 SELECT session, type, ts_from::long AS ts_from, ts_to::long AS ts_to, instruments, rules
 FROM feed_events WHERE type IN ('start', 'gap', 'end')
@@ -132,8 +144,10 @@ def intervals(db: Database, instrument: str, price_type: str = "trade") -> list[
 def recordings(db: Database, instrument: str, session: str | None = None) -> list[Recording]:
     """Return what was recorded of an instrument, of all sessions or one, gaps included.
 
-    A session that goes on is known as far as its candles are closed: grace before its newest time.
+    A session that goes on is known as far as its candles are closed: grace before its newest time,
+    and not beyond the last candle if a tick waits for its own.
     """
+    behind = {row["session"]: row["closed"] for row in db.rows(_BEHIND, instrument=instrument)}
     gaps: dict[str, list[Span]] = {}
     grace_ns: dict[str, int] = {}
     for row in db.rows(_TURNS):
@@ -148,7 +162,10 @@ def recordings(db: Database, instrument: str, session: str | None = None) -> lis
         Recording(
             name := row["session"],
             row["since"],
-            max(row["since"], row["until"] - grace_ns.get(name, 0)),
+            max(
+                row["since"],
+                min(row["until"] - grace_ns.get(name, 0), behind.get(name, LATEST_NS)),
+            ),
             tuple(gaps.get(name, ())),
         )
         for row in db.rows(_SESSIONS, instrument=instrument)
