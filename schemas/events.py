@@ -218,7 +218,7 @@ class Stretch(Struct, kw_only=True):
 
 
 class Progress(Event, tag="progress", kw_only=True):
-    """How an instrument stands at a clock, whose ``seq`` it has; the highest (epoch, seq) counts."""
+    """How an instrument stands at a clock; it has its ``seq``, and the highest one counts."""
 
     instrument: Instrument
     price_type: PriceType = "trade"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 import pytest
 
-from builders import Record, at, clock, end, gap, numbered, records, start, trade
+from builders import RULES, Record, at, clock, end, gap, numbered, records, start, trade
 from schemas.codec import candle_decoder, encode
 from schemas.events import Quote, Status
 from streams.candles.engine import Engine
@@ -118,6 +122,7 @@ def test_a_session_taken_over_is_ended_by_its_successor() -> None:
         (b'{"type":"trade"}', "session"),
         (encode(trade()).replace(b"100.0", b"NaN"), "not an event"),
         (encode(trade()).replace(b"100.0", b"1e400"), "$.price"),
+        (encode(trade()).replace(b"100.0", b"Infinity"), "not an event"),
         (encode(trade()).replace(b"100.0", b"-1"), "$.price"),
         (encode(trade()).replace(b"100.0", b"0"), "$.price"),
         (encode(trade()).replace(b"100.0", b"true"), "$.price"),
@@ -149,6 +154,67 @@ def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_unharmed(
     assert [(letter.offset, letter.value) for letter in out.dead] == [(77, value or b"")]
     assert reason in out.dead[0].reason
     assert [c.trades_count for c in candles_in([v for _, v in out.candles])] == [2, 2, 2]
+
+
+def test_of_a_field_given_twice_the_last_one_counts() -> None:
+    twice = encode(trade(0.5, seq=2, price=7.0)).replace(b'"price":7.0', b'"price":1,"price":7.0')
+
+    out = Engine().fold([*records([start(seq=1)]), Record(twice), *records([end(1, seq=3)])])
+
+    assert {c.open for c in candles_in([v for _, v in out.candles])} == {7.0}
+
+
+def test_a_clock_that_runs_backwards_closes_and_opens_nothing() -> None:
+    found = fold(
+        numbered(start(), trade(0.5), clock(4), clock(1), clock(-3600), trade(3), clock(5))
+    )
+
+    assert [(c.interval, c.trades_count, c.revision) for c in found] == [("1s", 1, 0)]
+
+
+def test_a_tick_from_the_far_future_closes_nothing_and_is_a_candle_of_its_own() -> None:
+    far = trade(seq=2, ts_event=9_000_000_000 * 10**9)
+
+    found = fold([start(seq=0), trade(0.5, seq=1), far, clock(1, seq=3), end(2, seq=4)])
+
+    near = [c for c in found if c.ts_open < at(3600)]
+    assert [c.trades_count for c in near] == [1, 1, 1]
+    assert all(c.seq == 4 for c in found)
+    assert {c.flags for c in found if c not in near} == {("partial",)}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"intervals": ("7m",)},
+        {"intervals": ()},
+        {"calendars": {"SIM": "XXXX"}},
+        {"windows": ("3m",)},
+    ],
+)
+def test_a_start_with_rules_that_are_not_known_is_a_dead_letter(rules: dict[str, Any]) -> None:
+    begin = start(rules=msgspec.structs.replace(RULES, **rules))
+
+    out = Engine().fold(records(numbered(begin, trade(0.5))))
+
+    assert [letter.reason.split(":")[0] for letter in out.dead] == [
+        "start with rules that are not known",
+        "tick of a session without start",
+    ]
+
+
+def test_a_tick_out_of_hours_is_in_no_candle_and_in_the_ledger() -> None:
+    rules = msgspec.structs.replace(RULES, calendars={"SIM": "XNYS"})
+    opens = int(datetime(2026, 3, 9, 13, 30, tzinfo=UTC).timestamp()) * 10**9
+    times = [opens - 10**9, opens, opens + 6 * 3600 * 10**9, opens + 7 * 3600 * 10**9]
+    ticks = [trade(ts_event=ts) for ts in times]
+    engine = Engine()
+
+    found = fold(numbered(start(rules=rules), *ticks, end(0, source_time=times[-1])), engine)
+
+    assert sum(c.trades_count for c in found if c.interval == "5m") == 2
+    ledger = engine.sessions["sim-1"].ledger
+    assert (ledger.folded, ledger.outside, ledger.seen) == (2, 2, 4)
 
 
 def test_data_after_the_end_is_a_dead_letter() -> None:

@@ -26,7 +26,7 @@ from schemas.events import (
     Tick,
     Trade,
 )
-from schemas.intervals import check_intervals
+from schemas.intervals import check_intervals, check_windows
 from schemas.order import Fate, Order
 from schemas.scaled import Scaler
 from streams.candles import session as sessions
@@ -229,6 +229,7 @@ class Engine:
 def _unknown_rules(start: Start) -> DataError | None:
     try:
         check_intervals(start.rules.intervals)
+        check_windows(start.rules.windows)
         for name in start.rules.calendars.values():
             check_calendar(name)
     except TickerplantError as error:
