@@ -33,7 +33,7 @@ from schemas.events import (
     Tick,
     Trade,
 )
-from schemas.settings import Produce
+from schemas.sections import Produce
 from schemas.topics import TRADES
 
 HELD_MAX: Final = 1_000

@@ -13,7 +13,7 @@ from producers.lanes import Lanes
 from producers.recorder import Identity, Output, Recorder
 from schemas.codec import input_decoder
 from schemas.events import Bar, Book, Quote, Trade
-from schemas.settings import Produce
+from schemas.sections import Produce
 
 PARTITIONS = 2
 

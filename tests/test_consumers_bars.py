@@ -15,7 +15,7 @@ from consumers.store.sql import database
 from consumers_builders import bar
 from schemas.errors import DataError, RejectedError, SettingsError, UnknownNameError
 from schemas.events import NS_PER_S
-from schemas.settings import QuestDb
+from schemas.sections import QuestDb
 
 WAIT_S = 30
 stack = pytest.mark.stack

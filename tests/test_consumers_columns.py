@@ -20,7 +20,7 @@ from consumers_builders import book, candle
 from schemas.codec import encode
 from schemas.errors import DataError
 from schemas.scaled import scale
-from schemas.settings import QuestDb
+from schemas.sections import QuestDb
 from schemas.tables import book_columns
 
 CLIENT = IngestClient(QuestDb())

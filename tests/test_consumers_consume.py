@@ -21,7 +21,8 @@ from consumers_builders import book, candle
 from faulty_proxy import FaultyProxy
 from schemas.codec import encode
 from schemas.health import Health
-from schemas.settings import Consume, Settings
+from schemas.sections import Consume
+from schemas.settings import Settings
 
 pytestmark = pytest.mark.stack
 WAIT_S = 60

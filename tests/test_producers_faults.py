@@ -18,7 +18,8 @@ from producers_topics import T0, WAIT_S, batches, check_lane, events_of, ids_of,
 from schemas import metrics
 from schemas.events import Control, Trade
 from schemas.health import Health
-from schemas.settings import Settings, Simulated, child_environment
+from schemas.sections import Simulated
+from schemas.settings import Settings, child_environment
 
 pytestmark = pytest.mark.stack
 

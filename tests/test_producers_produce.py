@@ -21,7 +21,8 @@ from schemas.dead_letters import DeadLetter
 from schemas.errors import FencedError, SettingsError, UnavailableError
 from schemas.events import Clock, End, Trade
 from schemas.health import Health
-from schemas.settings import Settings, Simulated
+from schemas.sections import Simulated
+from schemas.settings import Settings
 
 pytestmark = pytest.mark.stack
 

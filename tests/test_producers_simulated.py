@@ -12,7 +12,7 @@ from producers.feeds.simulated import SimulatedFeed, market
 from producers.ticks import TickCheck
 from producers_builders import events, recorded
 from schemas.events import NS_PER_MS, Book, Gap, Trade
-from schemas.settings import Simulated
+from schemas.sections import Simulated
 
 BAD = {
     "late_share": 0.02,

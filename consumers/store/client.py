@@ -13,7 +13,7 @@ from questdb import Protocol, QuestDBError, QuestDBErrorCode, Sender
 
 from schemas.errors import RejectedError, UnavailableError
 from schemas.metrics import STORE_FLUSH
-from schemas.settings import QuestDb
+from schemas.sections import QuestDb
 from schemas.tables import TIMES
 
 REQUEST_TIMEOUT_MS = 10_000

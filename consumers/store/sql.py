@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from schemas.errors import RejectedError, UnavailableError
-from schemas.settings import QuestDb
+from schemas.sections import QuestDb
 
 CONNECT_TIMEOUT_S = 5
 Row = dict[str, Any]

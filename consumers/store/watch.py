@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
-from schemas.settings import QuestDb
+from schemas.sections import QuestDb
 from schemas.tables import TIMES
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)

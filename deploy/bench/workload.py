@@ -14,7 +14,8 @@ from deploy.bench.float_candle import INTERVALS
 from producers.feed import Observation
 from producers.feeds.simulated import SimulatedFeed
 from schemas.events import NS_PER_S, Book, Tick, Trade
-from schemas.settings import Settings, Simulated
+from schemas.sections import Simulated
+from schemas.settings import Settings
 from schemas.tables import TICK_ORDERBOOK, TICK_PRICES
 from schemas.topics import BOOKS, TRADES, Topic
 

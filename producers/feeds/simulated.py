@@ -17,7 +17,7 @@ from typing import Final
 from producers.feed import Elapsed, Lost, Observation, Restored
 from producers.pacing import paced
 from schemas.events import NS_PER_MS, NS_PER_S, Book, Level, Tick, Trade
-from schemas.settings import Simulated
+from schemas.sections import Simulated
 
 LATENCY_NS: Final = 5 * NS_PER_MS
 ELAPSED_NS: Final = 100 * NS_PER_MS

@@ -1,0 +1,158 @@
+"""The sections of the settings, one a concern, with their defaults and bounds."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from schemas.calendars import check_calendar
+from schemas.errors import SettingsError, UnknownNameError
+from schemas.events import CandleRules, QuoteSide
+from schemas.intervals import check_intervals, check_windows
+
+Port = int
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(Section):
+    """Where Kafka is. ``bootstrap`` names a cluster of your own; empty means the local stack."""
+
+    bootstrap: str = ""
+    port: Port = 9092
+    controller_port: Port = 9093
+    partitions: int = Field(4, ge=1, le=1000)
+    replication: int = Field(1, ge=1)
+    retention_days: int = Field(7, ge=1)
+
+    @property
+    def servers(self) -> str:
+        return self.bootstrap or f"127.0.0.1:{self.port}"
+
+
+class QuestDb(Section):
+    """Where QuestDB is; the local stack binds these ports on loopback."""
+
+    host: str = "127.0.0.1"
+    http_port: Port = 9000
+    pg_port: Port = 8812
+    min_port: Port = 9003
+    user: str = "admin"
+    password: SecretStr = SecretStr("quest")
+
+
+class Produce(Section):
+    """The recorder and its publisher."""
+
+    feed: Literal["none", "simulated"] = "none"
+    owner: str = "produce"
+    metrics_port: Port = 9101
+    clock_interval_ms: int = Field(250, ge=10, le=10_000)
+    ahead_ms_max: int = Field(10_000, ge=1)
+    disconnect_ms_max: int = Field(60_000, ge=1)
+    heartbeat_ms: int = Field(2_000, ge=100)
+    heartbeat_timeout_ms: int = Field(15_000, ge=500)
+    linger_ms: int = Field(2, ge=0, le=1000)
+    batch_bytes_max: int = Field(262_144, ge=16_384, le=900_000)
+    in_flight_bytes_max: int = Field(16_777_216, ge=65_536)
+    book_depth: int = Field(20, ge=1, le=1000)
+    trade_ids_max: int = Field(100_000, ge=1)
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Produce:
+        if self.heartbeat_timeout_ms < 3 * self.heartbeat_ms:
+            raise ValueError("heartbeat_timeout_ms must be at least three times heartbeat_ms")
+        if self.in_flight_bytes_max < 2 * self.batch_bytes_max:
+            raise ValueError("in_flight_bytes_max must hold at least two of batch_bytes_max")
+        return self
+
+
+class Simulated(Section):
+    """The seeded market. Rates are per second over all instruments; shares are of the trades."""
+
+    seed: int = 1
+    instruments: int = Field(3, ge=1, le=10_000)
+    rate: float = Field(200.0, ge=1)
+    max_speed: bool = False
+    duration_s: float = Field(0.0, ge=0)
+    start_ns: int = Field(0, ge=0)
+    book_levels: int = Field(20, ge=1, le=100)
+    books_share: float = Field(0.5, ge=0)
+    burst_share: float = Field(0.1, ge=0, le=1)
+    late_share: float = Field(0.0, ge=0, le=1)
+    late_ms_max: int = Field(5_000, ge=1)
+    duplicate_share: float = Field(0.0, ge=0, le=1)
+    out_of_order_share: float = Field(0.0, ge=0, le=1)
+    disconnect_every_s: float = Field(0.0, ge=0)
+    disconnect_ms: int = Field(1_500, ge=1)
+
+
+class Stream(Section):
+    """The stream processor. Candle rules are recorded in each session's start."""
+
+    app_id: str = "tickerplant-stream"
+    metrics_port: Port = 9102
+    intervals: tuple[str, ...] = ("1s", "1m", "5m")
+    calendars: tuple[str, ...] = ()
+    """``VENUE=NAME``, a name of ``schemas.calendars``; every other venue is 24/7 in UTC."""
+    quotes: tuple[str, ...] = ()
+    """``VENUE=bid+ask+mid``: venues whose quotes give candles, and of which prices."""
+    windows: tuple[str, ...] = ()
+    """Trailing windows on candles.open: 1m, 5m, 15m, 1h, 24h."""
+    progress_ms: int = Field(1_000, ge=0)
+    """How often, of source time, candles in progress are on candles.open; 0: at every clock."""
+    progress: bool = True
+    grace_ms: int = Field(2_000, ge=0)
+    horizon_ms: int = Field(600_000, ge=0)
+    save_interval_ms: int = Field(500, ge=50, le=60_000)
+    buffered_batches_max: int = Field(16, ge=1)
+    ended_sessions_max: int = Field(1_000, ge=1)
+    transaction_timeout_ms: int = Field(15_000, ge=1_000)
+
+    @model_validator(mode="after")
+    def _cross_check(self) -> Stream:
+        if self.grace_ms > self.horizon_ms:
+            raise ValueError(
+                "grace_ms must not be above horizon_ms: ticks of open candles would be late"
+            )
+        return self
+
+    @property
+    def rules(self) -> CandleRules:
+        return CandleRules(
+            intervals=check_intervals(self.intervals),
+            grace_ms=self.grace_ms,
+            horizon_ms=self.horizon_ms,
+            calendars={v: check_calendar(name) for v, name in map(_by_venue, self.calendars)},
+            windows=check_windows(self.windows),
+            quotes={v: _quote_sides(names) for v, names in map(_by_venue, self.quotes)},
+        )
+
+
+class Consume(Section):
+    """The store sink."""
+
+    group: str = "tickerplant-store"
+    metrics_port: Port = 9103
+    batch_rows_max: int = Field(20_000, ge=1, le=500_000)
+    fetch_bytes_max: int = Field(8_388_608, ge=65_536)
+    poll_ms: int = Field(100, ge=1, le=10_000)
+    retry_ms_max: int = Field(5_000, ge=10)
+
+
+def _by_venue(text: str) -> tuple[str, str]:
+    venue, sign, value = text.partition("=")
+    if not (venue and sign and value):
+        raise SettingsError("setting cannot be read", repr(text), "write it as VENUE=value")
+    return venue.upper(), value
+
+
+def _quote_sides(names: str) -> tuple[QuoteSide, ...]:
+    known = get_args(QuoteSide)
+    for name in names.split("+"):
+        if name not in known:
+            raise UnknownNameError.of("price of a quote", name, known)
+    return tuple(side for side in known if side in names.split("+"))
