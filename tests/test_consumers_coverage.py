@@ -63,6 +63,14 @@ def test_a_seam_is_a_gap_and_the_ends_are_partial():
     assert coverage.holes_within(at(105), at(400)) == [(at(105), at(110))]
 
 
+def test_a_gap_at_the_end_does_not_make_a_recording_shorter():
+    coverage = Coverage([recorded(0, 120, (100, 130))])
+
+    assert coverage.flags(at(60), at(120)) == ("gap",)
+    assert coverage.flags(at(120), at(180)) == ("gap", "partial")
+    assert Coverage([recorded(0, 60, (0, 60))]).flags(at(0), at(60)) == ("gap",)
+
+
 def test_nothing_recorded_says_nothing_of_candles_and_leaves_minutes_a_gap():
     nothing = Coverage([])
 

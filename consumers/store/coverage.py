@@ -42,24 +42,26 @@ class Coverage:
     """
 
     def __init__(self, recordings: Iterable[Recording]) -> None:
-        self.since = self.until = 0
-        self.known: list[Span] = []
-        self.holes: list[Span] = []
+        known: list[Span] = []
         spans: list[Span] = []
+        gaps: list[Span] = []
         for recording in recordings:
-            gaps = _union(recording.gaps)
-            spans += [*gaps, (recording.since, recording.until)]
-            self.known += _without(gaps, (recording.since, recording.until))
-        if spans:
-            self.since = min(since for since, _ in spans)
-            self.until = max(until for _, until in spans)
-            self.known = _union(self.known)
-            self.holes = _without(self.known, (self.since, self.until))
+            span = (recording.since, recording.until)
+            spans.append(span)
+            gaps += recording.gaps
+            known += _without(_union(recording.gaps), span)
+        self.since = min((since for since, _ in spans), default=0)
+        self.until = max((until for _, until in spans), default=0)
+        self.known = _union(known)
+        # A gap may reach beyond its recording, and is one there too.
+        first = min((since for since, _ in gaps), default=self.since)
+        last = max((until for _, until in gaps), default=self.until)
+        self.holes = _without(self.known, (min(first, self.since), max(last, self.until)))
 
     def flags(self, ts_open: int, ts_close: int) -> tuple[Flag, ...]:
         """Return the flags of a candle of that time; none if nothing at all is recorded."""
         gap = bool(next(_overlaps(self.holes, ts_open, ts_close), None))
-        cut = bool(self.known) and (ts_open < self.known[0][0] or ts_close > self.known[-1][1])
+        cut = bool(self.until) and (ts_open < self.since or ts_close > self.until)
         said: tuple[tuple[Flag, bool], ...] = (("gap", gap), ("partial", cut))
         return tuple(flag for flag, true in said if true)
 
