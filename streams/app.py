@@ -53,8 +53,8 @@ class Worker:
         }
         self._outputs = OutputLog(settings)
         self._partitions: dict[tuple[str, int], Partition] = {}
-        self._workdir = settings.home / "stream"
-        """Faust wants one; without tables it keeps nothing there."""
+        self._workdir = settings.home / "stream" / str(settings.stream.metrics_port)
+        """Faust wants one for each worker; without tables it keeps nothing there."""
         self._lock = asyncio.Lock()
         """Held while a batch is folded and handed over, and while partitions come and go."""
         self._queues: dict[str, asyncio.Queue[Any]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +13,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from builders import clock, end, numbered, records, start, trade
 from schemas.codec import candle_decoder, encode
-from schemas.errors import FencedError, HoleError, SettingsError
+from schemas.errors import FencedError, HoleError, SettingsError, UnavailableError
 from schemas.events import Candle, Event
 from schemas.settings import Settings
 from schemas.topics import STATE_TRADES, TRADES
@@ -95,6 +97,49 @@ async def test_whoever_held_the_partition_before_cannot_save_any_more(
     await save(successor)
     await successor.close()
     await zombie.close()
+
+
+async def test_nothing_is_saved_before_its_outputs_are_acknowledged(
+    settings: Settings, outputs: OutputLog
+) -> None:
+    await publish(settings, EVENTS)
+    first = await opened(settings, outputs)
+    first.fold(records(EVENTS)[:3])
+    capture = first.capture()
+    assert capture is not None
+    lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    lost.set_exception(ConnectionError("the candles never arrived"))
+
+    with pytest.raises(ConnectionError):
+        await first.save(dataclasses.replace(capture, acks=[lost]))
+
+    second = await opened(settings, outputs)
+    assert (first.saved, second.position) == (0, 0)
+    await second.close()
+    await first.close()
+
+
+async def test_state_and_position_are_written_together_or_not_at_all(
+    settings: Settings, outputs: OutputLog
+) -> None:
+    await publish(settings, EVENTS)
+    first = await opened(settings, outputs)
+    first.fold(records(EVENTS)[:2])
+    await save(first)
+    first.fold(records(EVENTS)[2:5])
+    capture = first.capture()
+    assert capture is not None
+    too_large = (b"x" * 2_000_000, b"")
+
+    with pytest.raises(UnavailableError):
+        await first.save(dataclasses.replace(capture, items=[*capture.items, too_large]))
+
+    second = await opened(settings, outputs)
+    out = second.fold(records(EVENTS)[2:])
+    assert second.saved == 2
+    assert [c.trades_count for c in candles(out) if c.interval == "1m"] == [3]
+    await second.close()
+    await first.close()
 
 
 async def test_skipped_records_are_an_error_and_repeated_ones_are_not(
