@@ -1,6 +1,7 @@
-"""The soak: a market runs, processes are killed, and then everything is counted.
+"""The soak: a market runs, processes are killed or paused, and then everything is counted.
 
 ``python -m deploy.soak --faults 100 --seed 1`` prints a line a fault on stderr and one JSON object.
+Two stream workers share the partitions; what is paused for long is a zombie when it wakes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -25,6 +29,8 @@ from deploy import kafka_admin
 from deploy.local.jars import ensure_jars
 from deploy.local.progress import Shown
 from deploy.local.stack import Stack
+from deploy.local.supervisor import Patience, Supervisor
+from deploy.local.workers import worker_service
 from deploy.stored import wait_stored
 from producers.publisher import Publisher
 from schemas.codec import decode, input_decoder, session_decoder
@@ -33,10 +39,15 @@ from schemas.health import Health
 from schemas.settings import Settings, load_settings
 from schemas.topics import BOOKS, DEAD_LETTERS, SESSIONS, TRADES
 
-TARGETS = ("produce", "stream", "consume", "kafka", "questdb")
+SECOND = "stream-2"
+TARGETS = ("produce", "stream", SECOND, "consume", "kafka", "questdb")
 BETWEEN_S = (1.0, 4.0)
 WHOLE_SHARE = 0.7
+PAUSED_SHARE = 0.35
+PAUSED_S = (0.5, 14.0)
+"""Longer than a stream worker may be silent before its partitions go to the other one."""
 STORED_S_MAX = 90.0
+STEADY = 20
 Say = Callable[[str], None]
 
 
@@ -61,43 +72,114 @@ class SoakResult(msgspec.Struct, kw_only=True):
         return not self.wrong_sessions and not self.dead_letters and "active" not in self.sessions
 
 
+def soak_settings(home: str, rate: float) -> Settings:
+    """Return a stack with a market that is bursty, late, doubled and at times disconnected."""
+    market = {
+        "rate": rate,
+        "instruments": 8,
+        "out_of_order_share": 0.02,
+        "late_share": 0.01,
+        "duplicate_share": 0.01,
+        "disconnect_every_s": 20.0,
+    }
+    intervals = ["1s", "5s", "1m", "3m", "5m", "15m", "1h", "1d"]
+    return load_settings(
+        home=home,
+        ports="auto",
+        simulated=market,
+        produce={"feed": "simulated"},
+        stream={"intervals": intervals, "windows": ["1m", "1h"]},
+    )
+
+
 async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResult:
-    """Kill processes of a running stack ``faults`` times, let the market end, and compare."""
-    rng, killed = random.Random(seed), Counter[str]()  # noqa: S311 - repeatable faults
+    """Harm processes of a running stack ``faults`` times, let the market end, and compare."""
+    rng, harmed = random.Random(seed), Counter[str]()  # noqa: S311 - repeatable faults
     stack = Stack(settings)
     settings = await stack.start()
+    second = _second_stream(settings)
+    victims = _Victims(stack, second)
     try:
+        await second.start()
         for number in range(faults):
             await asyncio.sleep(rng.uniform(*BETWEEN_S))
             if rng.random() < WHOLE_SHARE:  # otherwise one fault falls into the next
-                await _whole(stack)
-            least = min(killed[name] for name in TARGETS)
-            alive = [name for name in TARGETS if name in stack.pids()]
-            name = rng.choice([n for n in alive if killed[n] == least] or alive)
-            os.kill(stack.pids()[name], signal.SIGKILL)
-            killed[name] += 1
-            say(f"{number + 1}/{faults} killed {name}")
+                await victims.whole()
+            least = min(harmed[name] for name in TARGETS)
+            alive = list(victims.pids())
+            name = rng.choice([n for n in alive if harmed[n] == least] or alive)
+            pause_s = rng.uniform(*PAUSED_S) if rng.random() < PAUSED_SHARE else None
+            victims.harm(name, pause_s)
+            harmed[name] += 1
+            what = "killed" if pause_s is None else f"paused for {pause_s:.1f} s:"
+            say(f"{number + 1}/{faults} {what} {name}")
         await asyncio.sleep(max(BETWEEN_S))
+        await victims.whole()
         await kafka_admin.wait_for_kafka(settings, STORED_S_MAX)
-        await _whole(stack)
         await stack.stop_service("produce")
         inputs = [topic.full_name(settings.namespace) for topic in (TRADES, BOOKS)]
         ends: dict[str, dict[int, int]] = {name: {} for name in inputs}
         for (topic, partition), end in (await kafka_admin.log_ends(settings, inputs)).items():
             ends[topic][partition] = end - 1
         await wait_stored(settings, ends, seconds=STORED_S_MAX)
-        return await _compare(settings, dict(killed))
+        return await _compare(settings, dict(harmed))
     finally:
+        victims.wake()
+        await second.stop()
         await stack.stop()
 
 
-async def _whole(stack: Stack) -> None:
-    """Wait until every process is back: only a living recorder ends its session itself."""
-    async with asyncio.timeout(STORED_S_MAX):
-        steady = 0
-        while steady < 20:
-            steady = steady + 1 if stack.pids().keys() >= set(TARGETS) else 0
-            await asyncio.sleep(0.1)
+def _second_stream(settings: Settings) -> Supervisor:
+    """Supervise another worker of the same group, with a port of its own."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stream = settings.stream.model_copy(update={"metrics_port": port})
+    service = worker_service("stream", settings.model_copy(update={"stream": stream}))
+    return Supervisor(replace(service, name=SECOND), settings.home, lambda: None, Patience())
+
+
+class _Victims:
+    """The processes of the stack and the second stream worker."""
+
+    def __init__(self, stack: Stack, second: Supervisor) -> None:
+        self._stack = stack
+        self._second = second
+        self._paused: dict[str, int] = {}
+
+    def pids(self) -> dict[str, int]:
+        """Return the processes that run now."""
+        pids = self._stack.pids()
+        if self._second.pid:
+            pids[SECOND] = self._second.pid
+        return {name: pid for name, pid in pids.items() if self._paused.get(name) != pid}
+
+    def harm(self, name: str, pause_s: float | None) -> None:
+        """Kill a process, or let it stand still for a while."""
+        pid = self.pids()[name]
+        if pause_s is None:
+            os.kill(pid, signal.SIGKILL)
+            return
+        os.kill(pid, signal.SIGSTOP)
+        self._paused[name] = pid
+        asyncio.get_running_loop().call_later(pause_s, self._wake, name)
+
+    def wake(self) -> None:
+        """Let everything go on that is paused."""
+        for name in list(self._paused):
+            self._wake(name)
+
+    async def whole(self) -> None:
+        """Wait until every process is back: only a living recorder ends its session itself."""
+        async with asyncio.timeout(STORED_S_MAX):
+            steady = 0
+            while steady < STEADY:
+                steady = steady + 1 if self.pids().keys() >= set(TARGETS) else 0
+                await asyncio.sleep(0.1)
+
+    def _wake(self, name: str) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self._paused.pop(name), signal.SIGCONT)
 
 
 async def _compare(settings: Settings, killed: dict[str, int]) -> SoakResult:
@@ -163,15 +245,13 @@ async def _published(settings: Settings) -> tuple[Counter[str], Counter[str]]:
 
 
 def main(
-    faults: Annotated[int, typer.Option(help="How many kills.")] = 100,
+    faults: Annotated[int, typer.Option(help="How many kills and pauses.")] = 100,
     seed: Annotated[int, typer.Option()] = 1,
     rate: Annotated[float, typer.Option(help="Trades a second.")] = 500,
 ) -> None:
     """Run a soak in a throw-away stack; exit code 1 if anything was lost, doubled or wrong."""
-    market = {"rate": rate, "out_of_order_share": 0.02, "late_share": 0.01, "duplicate_share": 0.01}
     with TemporaryDirectory(prefix="tickerplant-soak-") as home:
-        feed = {"feed": "simulated"}
-        settings = load_settings(home=home, ports="auto", simulated=market, produce=feed)
+        settings = soak_settings(home, rate)
         with Shown() as progress:
             ensure_jars(settings.cache, progress)
             result = asyncio.run(soak(settings, faults, seed, progress.say))
