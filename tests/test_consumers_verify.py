@@ -21,6 +21,10 @@ from consumers_builders import candle
 
 pytestmark = pytest.mark.stack
 WAIT_S = 30
+PRICES_AND_SUMS = (
+    *("open", "high", "low", "close", "vwap", "trades_count"),
+    *("volume", "quote_volume", "buy_volume", "buy_quote_volume"),
+)
 
 
 @pytest.fixture
@@ -132,6 +136,25 @@ def test_one_wrong_field_is_found(client, db, session, instrument, wrong):
     assert {difference.field for difference in report.differences} >= set(wrong)
 
 
+def test_a_repair_is_the_last_word_whatever_was_streamed(client, db, session, instrument):
+    verified_session(client, session, instrument)
+    reader.wait_applied(db, WAIT_S)
+    own = {"session": session, "instrument": instrument}
+    (right,) = reader.candles(db, instrument, "1s", session=session)[:1]
+    wrong = {"revision": 7, "trades_count": 2}
+    CandleSink(client).write([candle(0, **own, **wrong), candle(0, **own, revision=8)])
+    reader.wait_applied(db, WAIT_S)
+    assert not verify(db, session, ["1s"]).verified
+
+    named = {name: right[name] for name in PRICES_AND_SUMS}
+    CandleSink(client).write([candle(0, **own, **named, repair=1)])
+    reader.wait_applied(db, WAIT_S)
+
+    found = reader.candles(db, instrument, "1s", session=session)[0]
+    assert verify(db, session, ["1s"]).verified
+    assert (found["repair"], found["revision"], found["trades_count"]) == (1, 0, 3)
+
+
 def test_missing_and_extra_candles_are_found(client, db, session, instrument):
     own = {"session": session, "instrument": instrument}
     TradeSink(client).write([trade(0, **own)])
@@ -141,4 +164,4 @@ def test_missing_and_extra_candles_are_found(client, db, session, instrument):
     report = verify(db, session, ["1s", "1m"])
 
     assert [difference.field for difference in report.differences] == ["candle"] * 3
-    assert not verify(db, f"{session}-empty").verified
+    assert not verify(db, f"{session}-empty", ["1s"]).verified

@@ -28,7 +28,8 @@ _CANDLES = """
 SELECT instrument, session, price_type, interval, ts_open::long AS ts_open,
     ts_close::long AS ts_close, open, high, low, close, volume::varchar AS volume,
     quote_volume::varchar AS quote_volume, vwap, trades_count, buy_volume::varchar AS buy_volume,
-    buy_quote_volume::varchar AS buy_quote_volume, is_closed, revision, flags
+    buy_quote_volume::varchar AS buy_quote_volume, is_closed, revision,
+    coalesce(repair, 0) AS repair, flags
 FROM aggregated_ohlcv
 WHERE instrument = %(instrument)s AND interval = %(interval)s AND price_type = %(price_type)s
     AND ts_open >= cast(%(since)s AS TIMESTAMP_NS) AND ts_open < cast(%(until)s AS TIMESTAMP_NS)

@@ -58,7 +58,7 @@ SELECT instrument, ts_open::long AS ts_open, ts_close::long AS ts_close, open, h
     buy_volume::varchar AS buy_volume, buy_quote_volume::varchar AS buy_quote_volume, is_closed
 FROM aggregated_ohlcv
 WHERE session = %(session)s AND interval = %(interval)s AND price_type = 'trade'
-ORDER BY revision
+ORDER BY coalesce(repair, 0), revision
 """
 
 
@@ -124,7 +124,7 @@ def _computed(db: Database, session: str, interval: str) -> dict[Key, Row]:
 
 
 def _by_key(rows: list[Row]) -> dict[Key, Row]:
-    """Index by instrument and bucket; of several revisions the last one stays."""
+    """Index by instrument and bucket; the last word on it stays."""
     return {(row["instrument"], row["ts_open"]): row for row in rows}
 
 
