@@ -1,28 +1,36 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
+from deploy.bench import by_hand
 from deploy.bench.__main__ import app
 from deploy.bench.meter import Meter, Span
-from deploy.bench.report import report
+from deploy.bench.peers import PEERS, environment
+from deploy.bench.report import Round, report
 from deploy.bench.rounds import PARTS, measure
+from schemas.events import NS_PER_S
 from schemas.settings import Settings
 
 TICKS = 20_000
+FEW_TICKS = 6_000
 
 
 def span(cpu_us: float, records: int = 1_000) -> Span:
     return Span(records=records, cpu_s=cpu_us * records / 1e6, wall_s=1.0, began_ns=1)
 
 
-def stream_round(ours: float, bare: float, stock: float) -> dict[str, Span]:
-    return {
+def stream_round(ours: float, bare: float, stock: float) -> Round:
+    spans = {
         "trades.stream": span(ours),
         "trades.bare_read": span(bare),
+        "trades.by_hand": span(2 * ours),
         "trades.stock_faust": span(stock),
         "trades.stock_faust_in_memory": span(stock / 2),
     }
+    return Round(spans=spans)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
@@ -36,12 +44,69 @@ def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     assert figures["stream"]["times_stock_faust"] == 40
 
 
-@pytest.mark.parametrize(("stock", "met"), [(90, True), (89, False)])
+@pytest.mark.parametrize(("stock", "met"), [(120, True), (119, False)])
 def test_a_target_is_met_or_not(stock: float, met: bool) -> None:
     targets = report([stream_round(3, 2, stock)])["targets"]
 
     assert targets["stream.times_stock_faust"]["met"] is met
     assert targets["stream.ratio_to_bare"]["met"] is True
+
+
+def test_a_peer_that_is_absent_is_named_with_the_reason_and_has_no_target() -> None:
+    one = stream_round(3, 2, 120)
+    one.spans["bytewax"] = span(30)
+    one.absent["quixstreams"] = "quixstreams cannot be installed: no wheel"
+
+    figures = report([one])
+
+    assert figures["peers"]["times_bytewax"] == 10
+    assert figures["absent"] == {"quixstreams": "quixstreams cannot be installed: no wheel"}
+    assert "peers.times_bytewax" in figures["targets"]
+    assert "peers.times_quixstreams" not in figures["targets"]
+
+
+def test_what_some_rounds_have_not_measured_is_the_median_of_the_others() -> None:
+    rounds = [Round(figures={"scale": {"memory_growth_mb": 149.0}}), stream_round(3, 2, 120)]
+
+    figures = report(rounds)
+
+    assert figures["scale"] == {"memory_growth_mb": 149.0}
+    assert figures["targets"]["scale.memory_growth_mb"]["met"] is True
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_has_a_lock_with_a_hash_for_each_package(peer: str) -> None:
+    lock = environment.lock_of(peer).read_text()
+    packages = [line for line in lock.splitlines() if "==" in line]
+
+    assert any(line.startswith(f"{peer}==") for line in packages)
+    assert all(line.endswith("\\") for line in packages)
+    assert lock.count("--hash=sha256:") >= len(packages)
+
+
+def test_an_environment_that_is_complete_is_used_again(tmp_path: Path) -> None:
+    folder = environment.folder_of("bytewax", tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "complete").touch()
+
+    python = environment.ensure_environment("bytewax", tmp_path)
+
+    assert python.is_relative_to(folder)
+    assert not python.exists(), "it was made anew"
+
+
+def test_a_loop_by_hand_closes_each_candle_when_a_later_trade_comes() -> None:
+    candles = by_hand.Candles()
+    trade = {"instrument": "A.X", "ts_event": 0, "price": 2.0, "size": 3.0, "side": "buy"}
+
+    assert candles.fold(trade) == []
+    (second,) = candles.fold({**trade, "ts_event": NS_PER_S, "price": 1.0})
+    second_and_minute = candles.fold({**trade, "ts_event": 60 * NS_PER_S})
+
+    assert second["quote_volume"] == 6.0
+    assert (second["ts_open"], second["ts_close"]) == (0, NS_PER_S)
+    assert [c["trades_count"] for c in second_and_minute] == [1, 2]
+    assert second_and_minute[1]["low"] == 1.0
 
 
 def test_starting_up_and_the_first_records_are_not_measured() -> None:
@@ -59,23 +124,38 @@ def test_an_unknown_part_is_answered_with_the_known_ones() -> None:
 
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "end_to_end, produce, store, stream" in result.stderr
+    assert "end_to_end, instruments, intervals" in result.stderr
 
 
 @pytest.mark.stack
 async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
-    figures = report(await measure(settings, TICKS, 1, PARTS, lambda _: None))
+    parts = set(PARTS) - {"peers", "latency", "scale", "workers"}
+
+    figures = report(await measure(settings, TICKS, 1, parts, lambda _: None))
 
     assert figures.keys() == {
         *("produce_trades", "produce_books", "store_trades", "store_books"),
-        *("stream", "end_to_end", "targets"),
+        *("stream", "intervals", "instruments", "end_to_end", "targets"),
     }
     for part in figures.keys() - {"targets"}:
         assert all(figure > 0 for figure in figures[part].values()), figures[part]
-    assert {"cpu_us", "bare_cpu_us", "ratio_to_bare", "times_stock_faust"} <= figures[
-        "stream"
-    ].keys()
+    assert {"cpu_us", "bare_cpu_us", "ratio_to_bare", "times_by_hand"} <= figures["stream"].keys()
     assert {"cpu_us", "rows_per_second", "ratio_to_bare"} <= figures["store_trades"].keys()
     assert {"feed_cpu_us", "ticks_per_second"} <= figures["produce_books"].keys()
     assert figures["end_to_end"]["ticks"] > TICKS / 2
-    assert len(figures["targets"]) == 4
+    assert len(figures["targets"]) == 7
+
+
+@pytest.mark.stack
+async def test_workers_that_run_are_measured_from_outside(settings: Settings) -> None:
+    parts = {"workers", "latency", "scale"}
+
+    figures = report(await measure(settings, FEW_TICKS, 1, parts, lambda _: None))
+
+    assert figures.keys() == {*parts, "targets"}
+    assert figures["workers"]["times_one"] > 0
+    assert figures["latency"]["candles"] > 0
+    assert 0 <= figures["latency"]["p50_ms"] <= figures["latency"]["p99_ms"]
+    assert figures["scale"]["state_bytes_per_instrument"] > 0
+    assert figures["scale"]["save_kb"] > 0
+    assert len(figures["targets"]) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 from uuid import uuid4
@@ -14,7 +14,7 @@ from consumers.store.sql import database
 from deploy import kafka_admin
 from schemas.settings import Settings
 from schemas.tables import TIMES
-from schemas.topics import Topic
+from schemas.topics import TRADES
 
 PUBLISHED: Final = "bench.published"
 TICKS: Final = "bench.ticks"
@@ -100,24 +100,34 @@ async def copy_ticks(settings: Settings, source: str, target: str, count: int) -
     return min(count, len(records))
 
 
-async def refill(source: Settings, target: Settings, topic: Topic, *, ended: bool = True) -> int:
-    """Copy a topic from one namespace to another, fast; return the number of records.
+async def refill(
+    source: Settings,
+    target: Settings,
+    *,
+    ended: bool = True,
+    every: int = 0,
+    wait: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Copy the trades of one namespace to another, fast, each record to its partition.
 
-    Every record goes to the partition that it comes from. Without ``ended``, all but the ``end``.
+    Without ``ended``, all but the ``end``. After ``every`` so many records it waits.
     """
     producer = AIOKafkaProducer(
         bootstrap_servers=target.kafka.servers, compression_type="lz4", max_batch_size=262_144
     )
-    name, copied = topic.full_name(target.namespace), 0
-    async with producer, reader(source, topic.full_name(source.namespace)) as consumer:
+    name, copied = TRADES.full_name(target.namespace), 0
+    async with producer, reader(source, TRADES.full_name(source.namespace)) as consumer:
         left = sum((await consumer.end_offsets(consumer.assignment())).values())
         while left:
             for place, records in (await consumer.getmany(timeout_ms=200)).items():
                 left -= len(records)
+                copied += len(records)
                 kept = [r for r in records if ended or b'"type":"end"' not in r.value]
                 await _send_all(producer, name, place.partition, kept)
-                copied += len(kept)
-    return copied
+            if wait and copied >= every:
+                await producer.flush()
+                await wait()
+                copied = 0
 
 
 async def _send_all(

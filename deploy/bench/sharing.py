@@ -16,7 +16,6 @@ from deploy.bench.processes import run_case
 from deploy.bench.running import StreamWorker, stream_workers, wait_until_saved
 from deploy.bench.scratch import refill, scratch_namespace
 from schemas.settings import Settings
-from schemas.topics import TRADES
 
 RECEIVED: Final = "tickerplant_received_total"
 WARM_UP_TICKS: Final = 4_000
@@ -39,7 +38,7 @@ async def _per_cpu_second(source: Settings, count: int) -> list[float]:
         await run_case("produce", own, "trades", WARM_UP_TICKS)
         await wait_until_saved(own)
         before = await _progress(workers)
-        await refill(source, own, TRADES)
+        await refill(source, own)
         await wait_until_saved(own)
         after = await _progress(workers)
     rates = []

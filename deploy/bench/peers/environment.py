@@ -22,26 +22,41 @@ def ensure_environment(peer: str, cache: Path) -> Path:
 
     Blocking. Raises ``DownloadError`` if it cannot be installed on this Python and system.
     """
-    lock = Path(__file__).with_name(f"{peer}.lock")
-    digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
-    folder = cache / "bench-peers" / f"{peer}-{digest[:12]}"
+    folder = folder_of(peer, cache)
     folder.mkdir(parents=True, exist_ok=True)
     python, complete = folder / "env/bin/python", folder / "complete"
     with exclusive(folder / "lock"):
         if not complete.exists():
             shutil.rmtree(folder / "env", ignore_errors=True)
             venv.create(folder / "env", with_pip=True)
-            _install(peer, python, lock)
+            _install(peer, python)
             complete.touch()
     return python
 
 
-def _install(peer: str, python: Path, lock: Path) -> None:
+def folder_of(peer: str, cache: Path) -> Path:
+    """Return where the environment of this lock and this Python is."""
+    digest = hashlib.sha256(lock_of(peer).read_bytes() + sys.version.encode()).hexdigest()
+    return cache / "bench-peers" / f"{peer}-{digest[:12]}"
+
+
+def lock_of(peer: str) -> Path:
+    return Path(__file__).with_name(f"{peer}.lock")
+
+
+def _install(peer: str, python: Path) -> None:
     # Wheels only: building one takes compilers, and minutes.
-    options = ("--quiet", "--require-hashes", "--only-binary", ":all:", "--requirement")
+    options: tuple[str | Path, ...] = (
+        "--quiet",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--requirement",
+        lock_of(peer),
+    )
     try:
         done = subprocess.run(  # noqa: S603 - our own lock
-            (python, "-m", "pip", "install", *options, lock),
+            (python, "-m", "pip", "install", *options),
             capture_output=True,
             text=True,
             timeout=INSTALL_S_MAX,
