@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import DataError
-from schemas.events import Candle, CandleEvent, Event, InputEvent, SessionRecord
+from schemas.events import Candle, CandleEvent, Event, FilledBar, InputEvent, SessionRecord
 
 encode = msgspec.json.Encoder().encode
 """Encode one event or session record."""
@@ -28,7 +28,9 @@ class _Header(msgspec.Struct):
 
 
 _header_decoder = msgspec.json.Decoder(_Header)
-_KNOWN_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in (*InputEvent.__args__, Candle))
+_KNOWN_TYPES = frozenset(
+    str(kind.__struct_config__.tag) for kind in (*InputEvent.__args__, Candle, FilledBar)
+)
 
 
 def explain(value: bytes | None, error: Exception) -> DataError | None:

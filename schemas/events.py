@@ -26,6 +26,8 @@ Side = Literal["buy", "sell", "unknown"]
 QuoteSide = Literal["bid", "ask", "mid"]
 PriceType = Literal["trade", "bid", "ask", "mid"]
 Flag = Literal["gap", "partial"]
+FilledFlag = Literal["gap", "partial", "filled"]
+FillPolicy = Literal["none", "previous", "null", "linear"]
 Level = tuple[Price, Size]
 """Price and absolute size; in a delta a size of 0 removes the level."""
 
@@ -126,6 +128,8 @@ class CandleRules(Struct, kw_only=True, frozen=True):
     """By venue, of which prices of its quotes there are candles."""
     windows: tuple[str, ...] = ()
     """Trailing windows."""
+    fill: FillPolicy = "none"
+    """What is told where nothing was traded."""
 
 
 class Control(Event, kw_only=True):
@@ -198,6 +202,24 @@ class Candle(Event, tag="candle", kw_only=True):
     flags: tuple[Flag, ...] = ()
 
 
+class FilledBar(Event, tag="filled", kw_only=True):
+    """A bar in which nothing was traded, beside the candles; a candle of its time outranks it.
+
+    Its volume is 0. Prices are null if the policy says so.
+    """
+
+    instrument: Instrument
+    price_type: PriceType = "trade"
+    interval: str
+    ts_open: TimeNs
+    ts_close: TimeNs
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    flags: tuple[FilledFlag, ...] = ("filled",)
+
+
 class Stretch(Struct, kw_only=True):
     """Ticks of ``[ts_open, ts_close)``, so far: of a candle in progress or of a trailing window."""
 
@@ -251,4 +273,4 @@ class SessionRecord(Struct, kw_only=True):
 
 
 InputEvent = Trade | Quote | Book | Bar | Start | Clock | Gap | Status | End
-CandleEvent = Candle | Start | Clock | Gap | Status | End
+CandleEvent = Candle | FilledBar | Start | Clock | Gap | Status | End

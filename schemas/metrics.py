@@ -11,6 +11,10 @@ SENT = Counter("tickerplant_sent", "Events or rows handed on and acknowledged.",
 DROPPED = Counter(
     "tickerplant_dropped", "Events not handed on, by reason.", ["stage", "topic", "reason"]
 )
+# Of all ticks that producers count, each is one of: folded, dropped by the stream as late, outside,
+# passed or refused, missing. The stream's duplicates and dead letters are none of theirs.
+FOLDED = Counter("tickerplant_folded", "Ticks that candles have.", ["topic"])
+MISSING = Counter("tickerplant_missing", "Ticks that a publisher counted, seen by none.", ["topic"])
 ERRORS = Counter("tickerplant_errors", "Faults that were survived.", ["stage", "kind"])
 LAG = Gauge(
     "tickerplant_lag_records", "Records not yet processed.", ["stage", "topic", "partition"]
@@ -44,6 +48,8 @@ CATALOGUE = (
     RECEIVED,
     SENT,
     DROPPED,
+    FOLDED,
+    MISSING,
     ERRORS,
     LAG,
     FEED_GAPS,

@@ -51,11 +51,11 @@ def scale(number: float) -> int:
 
 def decimal_text(value: int, decimals: int) -> str:
     """Write the integer of ``10**-decimals`` as the shortest plain decimal."""
-    sign, value = ("-", -value) if value < 0 else ("", value)
-    whole, part = divmod(value, 10**decimals)
-    if not part:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}." + f"{part:0{decimals}d}".rstrip("0")
+    if value < 0:
+        return f"-{decimal_text(-value, decimals)}"
+    digits = str(value).zfill(decimals + 1)
+    part = digits[-decimals:].rstrip("0")
+    return f"{digits[:-decimals]}.{part}" if part else digits[:-decimals]
 
 
 def scale_text(text: str, decimals: int) -> int:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.calendars import check_calendar
 from schemas.errors import SettingsError, UnknownNameError
-from schemas.events import CandleRules, QuoteSide
+from schemas.events import CandleRules, FillPolicy, QuoteSide
 from schemas.intervals import check_intervals, check_windows
 
 Port = int
@@ -102,6 +102,8 @@ class Stream(Section):
     """``VENUE=bid+ask+mid``: venues whose quotes give candles, and of which prices."""
     windows: tuple[str, ...] = ()
     """Trailing windows on candles.open: 1m, 5m, 15m, 1h, 24h."""
+    fill: FillPolicy = "none"
+    """Bars told beside the candles where nothing was traded: previous, null, linear."""
     progress_ms: int = Field(1_000, ge=0)
     """How often, of source time, candles in progress are on candles.open; 0: at every clock."""
     progress: bool = True
@@ -128,6 +130,7 @@ class Stream(Section):
             horizon_ms=self.horizon_ms,
             calendars={v: check_calendar(name) for v, name in map(_by_venue, self.calendars)},
             windows=check_windows(self.windows),
+            fill=self.fill,
             quotes={v: _quote_sides(names) for v, names in map(_by_venue, self.quotes)},
         )
 

@@ -187,7 +187,8 @@ class Worker:
         topic = flow.input.name
         metrics.RECEIVED.labels("stream", topic).inc(len(records))
         metrics.SENT.labels("stream", flow.candles.name).inc(len(out.candles))
-        metrics.DROPPED.labels("stream", topic, "dead letter").inc(len(out.dead))
+        unreadable = len(out.dead) - out.tally["dropped", "refused"]
+        metrics.DROPPED.labels("stream", topic, "dead letter").inc(unreadable)
         if out.dead:
             log.warning("dead letters count=%d first=%r", len(out.dead), str(out.dead[0]))
         for (what, detail), count in out.tally.items():
@@ -195,8 +196,10 @@ class Worker:
                 metrics.CANDLES_CLOSED.labels(detail).inc(count)
             elif what == "revised":
                 metrics.CANDLES_REVISED.labels(detail).inc(count)
+            elif what == "folded":
+                metrics.FOLDED.labels(topic).inc(count)
             elif what == "missing" and count:
-                metrics.ERRORS.labels("stream", "missing").inc(count)
+                metrics.MISSING.labels(topic).inc(count)
                 log.error("ticks are missing topic=%s partition=%d count=%d", topic, number, count)
             elif what == "dropped":
                 metrics.DROPPED.labels("stream", topic, detail).inc(count)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from schemas.calendars import Calendar
 from schemas.errors import UnknownNameError
-from schemas.events import Flag
+from schemas.events import FillPolicy, Flag
 
 Row = dict[str, Any]
 FlagsOf = Callable[[int, int], Collection[Flag]]
 """What is known of the time from ``ts_open`` to ``ts_close``."""
-Policy = Literal["none", "previous", "null", "linear"]
-POLICIES: Final[tuple[Policy, ...]] = get_args(Policy)
+POLICIES: Final[tuple[FillPolicy, ...]] = get_args(FillPolicy)
 FILLED: Final = "filled"
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -21,7 +20,7 @@ SUMS: Final = ("volume", "quote_volume", "buy_volume", "buy_quote_volume")
 _DECIMALS: Final = 9
 
 
-def check_policy(name: str) -> Policy:
+def check_policy(name: str) -> FillPolicy:
     """Return the policy, or raise ``UnknownNameError`` with the known ones."""
     for policy in POLICIES:
         if name == policy:
@@ -31,7 +30,7 @@ def check_policy(name: str) -> Policy:
 
 def fill(
     candles: Iterable[Row],
-    policy: Policy,
+    policy: FillPolicy,
     calendar: Calendar,
     flags_of: FlagsOf = lambda _open, _close: (),
     until: int | None = None,
@@ -55,7 +54,7 @@ def fill(
 
 
 def _between(
-    last: Row, following: Row, policy: Policy, calendar: Calendar, flags_of: FlagsOf
+    last: Row, following: Row, policy: FillPolicy, calendar: Calendar, flags_of: FlagsOf
 ) -> Iterator[Row]:
     if policy == "none":
         return
@@ -85,7 +84,7 @@ def _buckets(last: Row, until: int, calendar: Calendar) -> Iterator[tuple[int, i
         ts_open = calendar.next_open(ts_close)
 
 
-def _bar(last: Row, span: tuple[int, int], flags_of: FlagsOf, policy: Policy) -> Row:
+def _bar(last: Row, span: tuple[int, int], flags_of: FlagsOf, policy: FillPolicy) -> Row:
     bar = last | {"ts_open": span[0], "ts_close": span[1], "vwap": None, "revision": 0}
     known = policy != "null"
     bar["trades_count"] = 0 if known else None

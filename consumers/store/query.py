@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 from consumers.store import reader
 from consumers.store.bars_reader import bars
 from consumers.store.coverage import Coverage, Stretch
-from consumers.store.fill import Policy, fill
+from consumers.store.fill import fill
 from consumers.store.sql import Database, Row
 from schemas.calendars import ROUND_THE_CLOCK, Calendar, calendar_of
 from schemas.errors import SettingsError
-from schemas.events import Flag, PriceType
+from schemas.events import FillPolicy, Flag, PriceType
 from schemas.intervals import check_interval, longest_ns, source_of
 
 
@@ -45,7 +45,7 @@ class Query:
     """Of bars made elsewhere, rather than candles of recordings."""
     price_type: PriceType = "trade"
     calendar: str = ROUND_THE_CLOCK
-    fill: Policy = "none"
+    fill: FillPolicy = "none"
 
 
 class Answer(NamedTuple):

@@ -69,7 +69,7 @@ class Engine:
         """Fold a batch in order. Never raises for what a record holds."""
         out = Outputs()
         decode, find, scaled = input_decoder.decode, self.sessions.get, self._scaled
-        trades_come = self._kind is Trade
+        trades_come, folded = self._kind is Trade, 0
         for record in records:
             try:
                 event = decode(record.value)  # type: ignore[arg-type]
@@ -91,8 +91,7 @@ class Engine:
                     event.instrument, "trade"
                 )
             except DataError as error:
-                session.ledger.refused += 1
-                self._refuse(out, record, error)
+                self._refuse_tick(out, record, session, error)
                 continue
             ts = event.ts_event
             second: int | None = ts // NS_PER_S
@@ -106,6 +105,8 @@ class Engine:
                 trades = session.begin_second(series, second, ts, price)
             trades.add(ts, price, size, event.side == "buy")
             session.ledger.folded += 1
+            folded += 1
+        out.tally["folded", ""] += folded
         return out
 
     def lose(self, catalogue: Iterable[SessionRecord]) -> None:
@@ -159,11 +160,11 @@ class Engine:
                 for side, _, _ in prices
             ]
         except DataError as error:
-            session.ledger.refused += 1
-            self._refuse(out, record, error)
+            self._refuse_tick(out, record, session, error)
             return
         if not prices:
             session.ledger.passed += 1
+            out.tally["dropped", "passed"] += 1
             return
         ts, second = series[0].calendar.place(event.ts_event)
         if second is None or ts < session.late_before:
@@ -173,6 +174,7 @@ class Engine:
             quotes = one.pending.get(second) or session.begin_second(one, second, ts, price)
             quotes.add(ts, price, size, False)
         session.ledger.folded += 1
+        out.tally["folded", ""] += 1
 
     def _apply(self, out: Outputs, session: Session, event: Control) -> None:
         if isinstance(event, Start):
@@ -216,6 +218,13 @@ class Engine:
             session.ledger.duplicate += isinstance(event, Tick)
             out.tally["dropped", str(fate)] += 1
         return fate is Fate.TAKEN
+
+    def _refuse_tick(
+        self, out: Outputs, record: Record, session: Session, error: DataError
+    ) -> None:
+        session.ledger.refused += 1
+        out.tally["dropped", "refused"] += 1
+        self._refuse(out, record, error)
 
     def _refuse(self, out: Outputs, record: Record, error: DataError | None) -> None:
         if error is None:

@@ -7,8 +7,20 @@ from collections.abc import Iterable
 
 from schemas.codec import encode
 from schemas.dead_letters import DeadLetter
-from schemas.events import NS_PER_MS, Clock, Control, Late, LateQuote, Progress, Quote, Trade
+from schemas.events import (
+    NS_PER_MS,
+    Clock,
+    Control,
+    FilledBar,
+    Late,
+    LateQuote,
+    Progress,
+    Quote,
+    Trade,
+)
+from streams.candles.filling import Bar, fill
 from streams.candles.progress import candles_in_progress, windows
+from streams.candles.series import Series
 from streams.candles.session import Emitted, Session
 
 
@@ -25,15 +37,37 @@ class Outputs:
         self.late: list[tuple[bytes, bytes]] = []
         self.dead: list[DeadLetter] = []
         self.tally: Counter[tuple[str, str]] = Counter()
-        """For metrics: ("closed" | "revised", interval), ("dropped", reason), ("missing", "")."""
+        """For metrics: ("closed" | "revised", interval), ("dropped", reason), ("folded", ""),
+        ("missing", "")."""
 
     def emit(self, session: Session, event: Control, emitted: Iterable[Emitted]) -> None:
         """Add the candles that a control event has closed or revised."""
         place = session.name, session.order.epoch, event.seq
+        emitted = list(emitted)
         for series, candle in emitted:
             made = candle.event(series.instrument, series.price_type, *place)
             self.candles.append((series.instrument.encode(), encode(made)))
             self.tally["revised" if candle.revision else "closed", candle.interval] += 1
+
+        if session.rules.fill != "none":
+            for series, bar in fill(session, emitted):
+                self._add_filled(series, bar, *place)
+
+    def _add_filled(self, series: Series, bar: Bar, session: str, epoch: int, seq: int) -> None:
+        prices = zip(("open", "high", "low", "close"), bar.prices or [None] * 4, strict=True)
+        filled = FilledBar(
+            session=session,
+            epoch=epoch,
+            seq=seq,
+            instrument=series.instrument,
+            price_type=series.price_type,
+            interval=bar.interval,
+            ts_open=bar.ts_open,
+            ts_close=bar.ts_close,
+            flags=bar.flags,
+            **dict(prices),
+        )
+        self.candles.append((series.instrument.encode(), encode(filled)))
 
     def progress_of(self, session: Session, event: Clock, interval_ms: int) -> None:
         """Add how series stand, at most once in an interval of source time."""

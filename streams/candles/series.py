@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from schemas.calendars import Calendar
 from schemas.events import PriceType
 from streams.candles.candle import Candle
@@ -12,12 +14,19 @@ Key = tuple[str, int]
 """Interval and ts_open."""
 
 
+class Filled(Struct, array_like=True, gc=False):
+    """Up to when an interval is told, and the prices of its last candle: open to close."""
+
+    until: int
+    prices: tuple[float, float, float, float]
+
+
 class Series:
     """Ticks gather in seconds (``pending``), which go into candles when their time has come."""
 
     __slots__ = (
         *("calendar", "candles", "instrument", "name", "pending", "price_type"),
-        *("rolling", "stored"),
+        *("filled", "rolling", "stored"),
     )
 
     def __init__(
@@ -34,6 +43,8 @@ class Series:
         self.pending: dict[int, Ohlcv] = {}
         """By second since 1970: what no candle has yet."""
         self.candles: dict[Key, Candle] = {}
+        self.filled: dict[str, Filled] = {}
+        """By interval, if bars are filled in."""
         self.rolling = Rolling(windows) if windows else None
         self.stored = False
         """True while the saved state holds a record of what is pending or open."""

@@ -58,7 +58,7 @@ class Session:
         self.unsaved_series: set[Series] = set()
         self.unsaved_closed: dict[tuple[str, str, int], Candle | None] = {}
         """Closed candles by (series, interval, ts_open); None where one left the horizon."""
-        self._grace = rules.grace_ms * NS_PER_MS
+        self.grace = rules.grace_ms * NS_PER_MS
         self._horizon = rules.horizon_ms * NS_PER_MS
         self._seconds: dict[int, list[Series]] = {}
         """Which series have a second pending."""
@@ -143,7 +143,7 @@ class Session:
             candle.partial = candle.partial or candle.ts_close > self.time
         return result + self._emit(rest)
 
-    def restore(self, name: str, pending: dict[int, Ohlcv], candles: Iterable[Candle]) -> None:
+    def restore(self, name: str, pending: dict[int, Ohlcv], candles: Iterable[Candle]) -> Series:
         """Take back what was saved of a series, in any order; ``restored`` ends it."""
         series = self.named(name)
         series.pending.update(pending)
@@ -151,12 +151,13 @@ class Session:
             self._seconds.setdefault(second, []).append(series)
         for candle in candles:
             series.candles[candle.interval, candle.ts_open] = candle
-            wait = self._horizon if candle.closed else self._grace
+            wait = self._horizon if candle.closed else self.grace
             rank = self.cascade.rank[candle.interval]
             self._due.append((candle.ts_close + wait, rank, next(self._ties), series, candle))
             if candle.closed and candle.revise:
                 self._revised[id(candle)] = (series, candle)
         series.stored = series.stored or bool(pending) or bool(series.open_candles())
+        return series
 
     def restore_rolling(self, name: str, step: int, start: int, trades: Ohlcv) -> None:
         """Take back a saved bucket of the windows of a series."""
@@ -220,7 +221,7 @@ class Session:
         return closing, expired
 
     def _absorb_seconds(self, until: int) -> None:
-        edge = (until - self._grace) // NS_PER_S
+        edge = (until - self.grace) // NS_PER_S
         roots = self.cascade.roots
         for second in sorted(second for second in self._seconds if second < edge):
             for series in self._seconds.pop(second):
@@ -250,7 +251,7 @@ class Session:
         flags = self.flags(series, candle.ts_open, candle.ts_close) if self.gaps else ()
         candle.gap = "gap" in flags
         candle.partial = candle.ts_open < self.began
-        self._watch(candle.ts_close + self._grace, series, candle)
+        self._watch(candle.ts_close + self.grace, series, candle)
 
     def _pop_expired(self) -> list[Emitted]:
         expired = []
@@ -283,7 +284,7 @@ class Session:
     def _move_windows(self) -> None:
         if self.rules.windows:
             for series in self.series.values():
-                if series.rolling and series.rolling.advance(self.time - self._grace):
+                if series.rolling and series.rolling.advance(self.time - self.grace):
                     self.moving.add(series)
 
     def _forget_gaps(self) -> None:

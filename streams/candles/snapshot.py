@@ -20,6 +20,7 @@ from streams.candles.candle import Candle
 from streams.candles.engine import Engine
 from streams.candles.ledger import Ledger
 from streams.candles.ohlcv import Ohlcv
+from streams.candles.series import Filled, Series
 from streams.candles.session import Gap, Session
 
 encode = msgspec.json.Encoder().encode
@@ -35,6 +36,7 @@ class SavedSeries(Struct, array_like=True, gc=False):
 
     pending: dict[int, Ohlcv]
     candles: list[Candle]
+    filled: dict[str, Filled] = {}
 
 
 _series_decoder = msgspec.json.Decoder(SavedSeries)
@@ -104,7 +106,9 @@ def _restore(
 ) -> None:
     if kind == "open":
         part = _series_decoder.decode(value)
-        session.restore(series, part.pending, part.candles)
+        restored = session.restore(series, part.pending, part.candles)
+        restored.filled = part.filled
+        restored.stored = True
     elif kind == "closed":
         session.restore(series, {}, [_closed_decoder.decode(value)])
     else:
@@ -117,10 +121,10 @@ def _changes_of(name: str, session: Session) -> Iterator[Change]:
         yield encode(["closed", name, *place]), encode(candle) if candle else None
     for series in session.unsaved_series | session.pending_series():
         candles = series.open_candles()
-        present = bool(candles or series.pending)
+        present = bool(candles or series.pending or series.filled)
         if present or series.stored:
             key = encode(["open", name, series.name])
-            yield key, encode(SavedSeries(series.pending, candles)) if present else None
+            yield key, encode(_saved_series(series, candles)) if present else None
         series.stored = present
     for series in session.series.values() if session.rules.windows else ():
         if series.rolling is not None:
@@ -130,6 +134,10 @@ def _changes_of(name: str, session: Session) -> Iterator[Change]:
             series.rolling.changes.clear()
     session.unsaved_closed.clear()
     session.unsaved_series.clear()
+
+
+def _saved_series(series: Series, candles: list[Candle]) -> SavedSeries:
+    return SavedSeries(series.pending, candles, series.filled)
 
 
 def _saved(session: Session) -> SavedSession:
