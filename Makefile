@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench soak clean
+.PHONY: help setup demo test check format mutants bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,9 +33,8 @@ format: setup ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## resolve requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 --group dev pyproject.toml -o requirements.lock
+mutants: setup ## plant bugs in a copy and see the tests find each
+	@$(BIN)/python tests/mutants.py
 
 bench: setup ## measure, print JSON
 	@$(BIN)/python -m deploy.bench $(ARGS)

@@ -19,9 +19,9 @@ NOTE = "<!-- Written by `python -m deploy.docs`; change the code that it describ
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "pattern": "matches"}
 CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\) TIMESTAMP\((.*?);", re.DOTALL)
 EVENTS = (
-    *(events.Trade, events.Quote, events.Book),
+    *(events.Trade, events.Quote, events.Book, events.Bar),
     *(events.Start, events.Clock, events.Gap, events.Status, events.End),
-    *(events.Candle, events.Late),
+    *(events.Candle, events.Progress, events.Late, events.LateQuote),
 )
 
 
