@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.commands import candles, config, data, demo, feed, migrate, repair, stack, worker
+from deploy.commands import audit, candles, config, data, demo, feed, migrate, repair, stack, worker
 from schemas.errors import TickerplantError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (demo, stack, feed, data, candles, repair, migrate, config, worker):
+for commands in (demo, stack, feed, data, candles, audit, repair, migrate, config, worker):
     commands.register(app)
 
 

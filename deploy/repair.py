@@ -104,18 +104,18 @@ def _repairs(
     for entry in entries:
         check_settled(entry, request.until)
     for entry in entries:
-        names = ticks.instruments(db, entry.session)
-        for instrument in [request.instrument] if request.instrument else names:
-            yield from _of_instrument(db, request, entry, instrument)
+        told = ticks.told(db, entry.session)
+        if told is None:
+            what = f"session {entry.session} cannot be rebuilt"
+            raise SettingsError(what, "its start is not stored", "see: tickerplant audit")
+        one = request.instrument
+        for instrument in [one] if one else ticks.instruments(db, entry.session):
+            yield from _of_instrument(db, request, entry, told, instrument)
 
 
 def _of_instrument(
-    db: Database, request: Request, entry: SessionRecord, instrument: str
+    db: Database, request: Request, entry: SessionRecord, told: Told, instrument: str
 ) -> Iterator[Repaired]:
-    told = ticks.told(db, entry.session)
-    if told is None:
-        what = f"session {entry.session} cannot be rebuilt"
-        raise SettingsError(what, "its start is not stored", "see: tickerplant status")
     ending = request.until + max(map(longest_ns, entry.rules.intervals)) + GRACE_AFTER_CLOSE_NS
     until = min(ending, TIME_NS_MAX)
     calendar = hours_of(instrument, entry.rules, told.began)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from random import Random
@@ -12,8 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from builders import SESSION, T0, at, end, gap, numbered, records, start, trade
-from conftest import CLI
+from builders import T0, at, end, gap, numbered, records, start, trade
 from consumers.store import reader
 from consumers.store.client import IngestClient
 from consumers.store.sql import database
@@ -22,14 +20,14 @@ from consumers.store.trades import TradeSink
 from consumers.store.verify import verify
 from deploy.rebuild import compare, hours_of, rebuild, spans
 from deploy.repair import check_settled
+from deploy_builders import RUN_S_MAX, entry, run
 from schemas.calendars import UTC_DAYS
 from schemas.errors import DataError, SettingsError
-from schemas.events import NS_PER_S, Candle, CandleRules, SessionRecord, Trade
-from schemas.settings import Settings, as_environment, child_environment
+from schemas.events import NS_PER_S, Candle, CandleRules, Trade
+from schemas.settings import Settings
 from streams.candles.engine import Engine
 from streams_builders import candles_in
 
-RUN_S_MAX = 180
 MINUTE_NS = 60 * NS_PER_S
 FOREVER = 2**62
 INTERVALS = ("1s", "1m", "1h", "1d", "1w")
@@ -38,14 +36,6 @@ MINUTES = CandleRules(intervals=("1m",), grace_ms=0, horizon_ms=10**9)
 TOLD = Told(at(0), at(100), 9, ())
 CLOSE_S = 11 * 3_600
 """New York closes eleven hours after T0."""
-
-
-def entry(rules: CandleRules = LATE, **fields: Any) -> SessionRecord:
-    """Return the catalogue's entry of a session that has ended."""
-    usual = {"session": SESSION, "epoch": 1, "state": "completed", "origin": "test", "owner": "me"}
-    times = {"started_ns": T0, "heartbeat_ns": T0, "heartbeat_timeout_ms": 1_000}
-    names: dict[str, Any] = {"topics": (), "instruments": ()}
-    return SessionRecord(**(usual | times | names | {"rules": rules} | fields))
 
 
 def rebuilt(ticks: list[Trade], told: Told, rules: CandleRules) -> list[Candle]:
@@ -57,7 +47,7 @@ def rebuilt(ticks: list[Trade], told: Told, rules: CandleRules) -> list[Candle]:
         yield from (some[first : first + 7] for first in range(0, len(some), 7))
 
     cut = list(spans(sorted(minutes.items()), calendar, FOREVER))
-    return [candle for some in rebuild(entry(rules), told, cut, read) for candle in some]
+    return [candle for some in rebuild(entry(rules=rules), told, cut, read) for candle in some]
 
 
 def streamed(ticks: list[Trade], told: Told, rules: CandleRules) -> list[Candle]:
@@ -137,24 +127,13 @@ def test_a_candle_of_ticks_that_are_not_stored_is_left_alone() -> None:
 
 def test_of_a_session_that_goes_on_only_what_is_beyond_its_horizon_can_be_repaired() -> None:
     rules = CandleRules(intervals=("1m",), grace_ms=0, horizon_ms=60_000)
-    active = entry(rules, state="active", source_time=at(600))
+    active = entry(rules=rules, state="active", source_time=at(600))
 
     check_settled(active, at(540))
-    check_settled(entry(rules), FOREVER)
+    check_settled(entry(rules=rules), FOREVER)
 
     with pytest.raises(SettingsError, match="2025-10-09T09:09:00Z"):
         check_settled(active, at(541))
-
-
-def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (*CLI, *arguments),
-        env=child_environment(**as_environment(settings)),
-        capture_output=True,
-        text=True,
-        timeout=RUN_S_MAX,
-        check=False,
-    )
 
 
 def answer(settings: Settings, *arguments: str) -> Any:
@@ -189,6 +168,7 @@ def test_ticks_beyond_the_horizon_get_into_their_candles_once(late: Settings) ->
     some = answer(late, "repair", session, "--instrument", "SIM000.SIM")
     shown = run(late, "repair", session)
     again = run(late, "repair", session)
+    audited = run(late, "audit", session)
 
     with database(late.questdb) as db:
         after = verify(db, session, intervals)
@@ -204,6 +184,7 @@ def test_ticks_beyond_the_horizon_get_into_their_candles_once(late: Settings) ->
     assert " -> " in shown.stdout
     assert (again.returncode, again.stdout) == (0, "nothing to repair\n")
     assert {(row["repair"], row["revision"]) for row in candles} == {(1, 0)}
+    assert audited.returncode == 0, audited.stdout
 
 
 @pytest.mark.stack
