@@ -17,12 +17,17 @@ from schemas.events import (
     Candle,
     Control,
     End,
+    FilledBar,
     Gap,
     Late,
+    LateQuote,
     Level,
+    PriceType,
+    Progress,
     Quote,
     SessionRecord,
     Start,
+    Stretch,
     Tick,
     Trade,
 )
@@ -30,6 +35,7 @@ from schemas.topics import (
     BARS,
     BOOKS,
     CANDLES,
+    CANDLES_OPEN,
     CANDLES_QUOTES,
     DEAD_LETTERS,
     LATE,
@@ -47,7 +53,8 @@ DECODERS: Final[dict[Topic, msgspec.json.Decoder[Any]]] = {
     BARS: input_decoder,
     CANDLES: candle_decoder,
     CANDLES_QUOTES: candle_decoder,
-    LATE: msgspec.json.Decoder(Late),
+    CANDLES_OPEN: msgspec.json.Decoder(Progress),
+    LATE: msgspec.json.Decoder(Late | LateQuote),
     SESSIONS: session_decoder,
 }
 """What is on other topics is shown as it is."""
@@ -148,8 +155,7 @@ def _say_event(event: Any) -> tuple[str, str] | None:
         case Trade():
             said = _say_trade(event)
         case Quote():
-            bid, ask = (event.bid_price, event.bid_size), (event.ask_price, event.ask_size)
-            said = _ticked(event, f"quote {event.instrument} {_touch(bid, ask)}"), "blue"
+            said = _say_quote(event)
         case Book():
             touch = _touch(_best(event.bids), _best(event.asks))
             levels = f"{'' if event.snapshot else 'delta '}{len(event.bids)}+{len(event.asks)}"
@@ -158,6 +164,10 @@ def _say_event(event: Any) -> tuple[str, str] | None:
             said = _say_bar(event)
         case Candle():
             said = _say_candle(event)
+        case FilledBar():
+            said = _say_filled(event), "dim"
+        case Progress():
+            said = _say_progress(event), "cyan"
         case Control():
             said = _say_control(event), "dim"
         case SessionRecord():
@@ -177,11 +187,36 @@ def _say_trade(trade: Trade) -> tuple[str, str]:
     return _ticked(trade, text), SIDE_STYLES[trade.side]
 
 
+def _say_quote(quote: Quote) -> tuple[str, str]:
+    bid, ask = (quote.bid_price, quote.bid_size), (quote.ask_price, quote.ask_size)
+    text = f"quote {quote.instrument} {_touch(bid, ask)}"
+    if isinstance(quote, LateQuote):
+        return _ticked(quote, f"late {text} missed={','.join(quote.missed)}"), "yellow"
+    return _ticked(quote, text), "blue"
+
+
+def _say_filled(bar: FilledBar) -> str:
+    text = f"filled {bar.instrument}{_of(bar.price_type)} {bar.interval} {iso(bar.ts_open)}"
+    return f"{text} {plain(bar.close)} flags={','.join(bar.flags)} [{bar.session}#{bar.seq}]"
+
+
+def _say_progress(progress: Progress) -> str:
+    parts = [
+        *(f"{c.interval} {_prices(c)} volume={c.volume}" for c in progress.candles),
+        *(f"last {w.interval} vwap={plain(w.vwap)} volume={w.volume}" for w in progress.windows),
+    ]
+    text = f"progress {progress.instrument}{_of(progress.price_type)}: {'; '.join(parts) or '-'}"
+    return f"{text} at {iso(progress.source_time, 3)} [{progress.session}#{progress.seq}]"
+
+
+def _of(price_type: PriceType) -> str:
+    return "" if price_type == "trade" else f" {price_type}"
+
+
 def _say_candle(candle: Candle) -> tuple[str, str]:
-    of = "" if candle.price_type == "trade" else f" {candle.price_type}"
     text = (
-        f"candle {candle.instrument}{of} {candle.interval} {iso(candle.ts_open)}"
-        f" {_prices(candle)} volume={candle.volume} vwap={plain(candle.vwap)}"
+        f"candle {candle.instrument}{_of(candle.price_type)} {candle.interval}"
+        f" {iso(candle.ts_open)} {_prices(candle)} volume={candle.volume} vwap={plain(candle.vwap)}"
         f" trades={candle.trades_count}"
     )
     if candle.revision:
@@ -194,16 +229,15 @@ def _say_candle(candle: Candle) -> tuple[str, str]:
 
 
 def _say_bar(bar: Bar) -> tuple[str, str]:
-    of = "" if bar.price_type == "trade" else f" {bar.price_type}"
     adjusted = "" if bar.adjustment == "raw" else f" adjusted={bar.adjustment}"
     text = (
-        f"bar {bar.instrument}{of} {bar.interval} {iso(bar.ts_open)} {_prices(bar)}"
-        f" volume={bar.volume or '-'} vwap={plain(bar.vwap)} source={bar.source}{adjusted}"
+        f"bar {bar.instrument}{_of(bar.price_type)} {bar.interval} {iso(bar.ts_open)}"
+        f" {_prices(bar)} volume={bar.volume or '-'} vwap={plain(bar.vwap)} source={bar.source}{adjusted}"
     )
     return _ticked(bar, text), _direction(bar)
 
 
-def _prices(bar: Bar | Candle) -> str:
+def _prices(bar: Bar | Candle | Stretch) -> str:
     return " ".join(map(plain, (bar.open, bar.high, bar.low, bar.close)))
 
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import clock, gap, trade
+from builders import at, clock, gap, trade
 from consumers_builders import bar, book, candle
 from deploy.lines import RAW_CHARS_MAX, Line, json_of, line_of, plain
 from schemas.codec import encode
-from schemas.events import Event
+from schemas.events import Event, FilledBar, Progress, Stretch
 from schemas.topics import (
     BARS,
     BOOKS,
     CANDLES,
+    CANDLES_OPEN,
     CANDLES_QUOTES,
     DEAD_LETTERS,
     STATE_TRADES,
@@ -167,3 +168,34 @@ def test_numbers_have_no_exponent() -> None:
     assert [plain(n) for n in (1e-9, 100.0, 1e15, 0.1, None)] == [
         *("0.000000001", "100", "1000000000000000", "0.1", "-")
     ]
+
+
+def test_progress_and_filled_bars_are_said() -> None:
+    parts: dict[str, Any] = {
+        "ts_open": at(0),
+        "ts_close": at(60),
+        "open": 1.0,
+        "high": 3.0,
+        "low": 0.5,
+    }
+    parts |= {"close": 2.0, "volume": "7", "quote_volume": "14", "vwap": 2.0, "trades_count": 3}
+    stretch = Stretch(interval="1m", buy_volume="0", buy_quote_volume="0", **parts)
+    place: dict[str, Any] = {"session": "sim-1", "epoch": 1, "seq": 9, "instrument": "AAA.SIM"}
+    told = Progress(**place, source_time=at(5), candles=(stretch,), windows=(stretch,))
+    bar = FilledBar(
+        **place,
+        interval="1m",
+        ts_open=at(0),
+        ts_close=at(60),
+        open=None,
+        high=None,
+        low=None,
+        close=None,
+        flags=("gap", "filled"),
+    )
+
+    assert said(CANDLES_OPEN, told).text.endswith(
+        "progress AAA.SIM: 1m 1 3 0.5 2 volume=7; last 1m vwap=2 volume=7"
+        " at 2025-10-09T09:00:05.000Z [sim-1#9]"
+    )
+    assert "filled AAA.SIM 1m 2025-10-09T09:00:00Z - flags=gap,filled" in said(CANDLES, bar).text
