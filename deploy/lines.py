@@ -232,7 +232,8 @@ def _say_bar(bar: Bar) -> tuple[str, str]:
     adjusted = "" if bar.adjustment == "raw" else f" adjusted={bar.adjustment}"
     text = (
         f"bar {bar.instrument}{_of(bar.price_type)} {bar.interval} {iso(bar.ts_open)}"
-        f" {_prices(bar)} volume={bar.volume or '-'} vwap={plain(bar.vwap)} source={bar.source}{adjusted}"
+        f" {_prices(bar)} volume={bar.volume or '-'} vwap={plain(bar.vwap)}"
+        f" source={bar.source}{adjusted}"
     )
     return _ticked(bar, text), _direction(bar)
 
