@@ -59,6 +59,7 @@ async def repair(settings: Settings, request: Request, *, dry_run: bool = False)
                 changes += [change_of(candle, stored) for candle, stored in repaired]
                 if not dry_run:
                     await _publish(publisher, settings.namespace, partitions, repaired)
+        await publisher.flush()
     if changes and not dry_run:
         await wait_stored(settings, {}, seconds=STORED_S_MAX)
     return changes
