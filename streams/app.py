@@ -19,12 +19,14 @@ from schemas.settings import Settings
 from streams.candles.outputs import Outputs
 from streams.flow import flows_of
 from streams.kafka import OutputLog
-from streams.partition import Partition
+from streams.partition import Capture, Partition
 from streams.transport import batch_transport
 
 log = logging.getLogger(__name__)
 QUEUE_MAX = 100_000
 """Faust's own limit is never reached: ours holds the fetcher back earlier."""
+HELD_ITEMS = 20_000
+"""Folding waits for a save of more records than these."""
 FATAL_EXIT_CODE = 5
 GC_THRESHOLD = 200_000
 """Events make no cycles: looking for them at every 700th object costs a quarter of the time."""
@@ -149,11 +151,17 @@ class Worker:
     async def _save(self) -> None:
         async with self._lock:
             captured = [(p, p.capture()) for p in self._partitions.values()]
-        results = await asyncio.gather(
-            *(partition.save(capture) for partition, capture in captured if capture),
-            return_exceptions=True,
-        )
-        for (partition, _), error in zip([c for c in captured if c[1]], results, strict=True):
+            changes = [(partition, capture) for partition, capture in captured if capture]
+            if sum(len(capture.items) for _, capture in changes) > HELD_ITEMS:
+                # Folding on meanwhile would make the next one larger still, and in the end too slow.
+                await self._write(changes)
+                return
+        await self._write(changes)
+
+    async def _write(self, changes: list[tuple[Partition, Capture]]) -> None:
+        saves = (partition.save(capture) for partition, capture in changes)
+        results = await asyncio.gather(*saves, return_exceptions=True)
+        for (partition, _), error in zip(changes, results, strict=True):
             held = partition in self._partitions.values()
             if isinstance(error, BaseException) and held:
                 self._end_process(error)

@@ -16,6 +16,8 @@ from schemas.events import SessionRecord
 from schemas.settings import Settings
 
 BATCH_BYTES_MAX = 262_144
+FETCH_BYTES_MAX = 16 * 1024 * 1024
+"""A state is read as a whole."""
 Item = tuple[bytes | None, bytes | None]
 Ack = asyncio.Future[Any]
 
@@ -76,6 +78,7 @@ class StateLog:
             transaction_timeout_ms=settings.stream.transaction_timeout_ms,
             request_timeout_ms=settings.stream.transaction_timeout_ms,
             max_batch_size=BATCH_BYTES_MAX,
+            compression_type="lz4",
         )
 
     async def open(self) -> dict[bytes, bytes]:
@@ -143,6 +146,7 @@ def _reader(servers: str) -> AIOKafkaConsumer:
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        max_partition_fetch_bytes=FETCH_BYTES_MAX,
     )
 
 

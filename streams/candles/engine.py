@@ -36,6 +36,10 @@ from streams.candles.series import series_name
 from streams.candles.session import Session, StateKey
 
 
+PROGRESS_RECORDS = 1_000
+"""Progress is told at the clocks among the last records of a batch, so many."""
+
+
 class Record(Protocol):
     """A record as Kafka clients give it."""
 
@@ -64,12 +68,16 @@ class Engine:
         self._ended_max = ended_sessions_max
         self._progress_ms = progress_ms
         self._scaled = Scaler()
+        self._progress_from = 0
+        """The offset from which on progress is told in this batch."""
 
     def fold(self, records: Sequence[Record]) -> Outputs:
         """Fold a batch in order. Never raises for what a record holds."""
         out = Outputs()
         decode, find, scaled = input_decoder.decode, self.sessions.get, self._scaled
         trades_come, folded = self._kind is Trade, 0
+        # Who is behind tells how things stand at the end of a batch: what was between is over.
+        self._progress_from = records[-1].offset - PROGRESS_RECORDS if records else 0
         for record in records:
             try:
                 event = decode(record.value)  # type: ignore[arg-type]
@@ -147,7 +155,7 @@ class Engine:
         assert isinstance(event, Control), "trades are folded where they are decoded"
         if isinstance(event, Clock | End):
             out.tally["missing", ""] += session.missing(event.counts)
-        self._apply(out, session, event)
+        self._apply(out, record, session, event)
         out.candles.append((record.key, record.value or b""))
 
     def _fold_quote(self, out: Outputs, record: Record, session: Session, event: Quote) -> None:
@@ -176,13 +184,13 @@ class Engine:
         session.ledger.folded += 1
         out.tally["folded", ""] += 1
 
-    def _apply(self, out: Outputs, session: Session, event: Control) -> None:
+    def _apply(self, out: Outputs, record: Record, session: Session, event: Control) -> None:
         if isinstance(event, Start):
             self.void += session.state_keys()
             self._open(event, session.order)
         elif isinstance(event, Clock):
             out.emit(session, event, session.advance(event.source_time))
-            if self._progress_ms is not None:
+            if self._progress_ms is not None and record.offset >= self._progress_from:
                 out.progress_of(session, event, self._progress_ms)
         elif isinstance(event, Gap):
             session.add_gap(sessions.Gap(event.ts_from, event.ts_to, event.instruments))
