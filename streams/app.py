@@ -153,7 +153,7 @@ class Worker:
             captured = [(p, p.capture()) for p in self._partitions.values()]
             changes = [(partition, capture) for partition, capture in captured if capture]
             if sum(len(capture.items) for _, capture in changes) > HELD_ITEMS:
-                # Folding on meanwhile would make the next one larger still, and in the end too slow.
+                # Folding on meanwhile would make the next one larger still, in the end too slow.
                 await self._write(changes)
                 return
         await self._write(changes)

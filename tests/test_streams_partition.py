@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -129,7 +130,7 @@ async def test_state_and_position_are_written_together_or_not_at_all(
     first.fold(records(EVENTS)[2:5])
     capture = first.capture()
     assert capture is not None
-    too_large = (b"x" * 2_000_000, b"")
+    too_large = (random.randbytes(4_000_000), b"")
 
     with pytest.raises(UnavailableError):
         await first.save(dataclasses.replace(capture, items=[*capture.items, too_large]))

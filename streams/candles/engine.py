@@ -35,7 +35,6 @@ from streams.candles.quotes import prices_of
 from streams.candles.series import series_name
 from streams.candles.session import Session, StateKey
 
-
 PROGRESS_RECORDS = 1_000
 """Progress is told at the clocks among the last records of a batch, so many."""
 
