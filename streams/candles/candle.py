@@ -25,9 +25,6 @@ class Candle(Ohlcv, kw_only=True):
     def closed(self) -> bool:
         return self.revision != NEVER_EMITTED
 
-    def touches(self, ts_from: int, ts_to: int) -> bool:
-        return self.ts_open < ts_to and ts_from < self.ts_close
-
     def event(
         self, instrument: str, price_type: events.PriceType, session: str, epoch: int, seq: int
     ) -> events.Candle:

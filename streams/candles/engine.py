@@ -29,6 +29,7 @@ from schemas.events import (
 from schemas.intervals import check_intervals, check_windows
 from schemas.order import Fate, Order
 from schemas.scaled import Scaler
+from streams.candles import gap as gaps
 from streams.candles import session as sessions
 from streams.candles.outputs import Outputs
 from streams.candles.quotes import prices_of
@@ -192,7 +193,7 @@ class Engine:
             if self._progress_ms is not None and record.offset >= self._progress_from:
                 out.progress_of(session, event, self._progress_ms)
         elif isinstance(event, Gap):
-            session.add_gap(sessions.Gap(event.ts_from, event.ts_to, event.instruments))
+            session.add_gap(gaps.Gap(event.ts_from, event.ts_to, event.instruments))
         elif isinstance(event, End):
             out.emit(session, event, session.finish(event.source_time))
             if self._progress_ms is not None:

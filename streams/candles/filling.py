@@ -89,7 +89,7 @@ def _quiet(session: Session, series: Series, interval: str, last: Filled) -> Ite
     complete = session.time - session.grace
     told = 0
     for span in _spans(series.calendar, interval, last.until, complete):
-        if told == BARS_MAX or (interval, span[0]) in series.candles:
+        if told == BARS_MAX:
             break
         told += 1
         last.until = span[1]

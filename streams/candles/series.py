@@ -8,6 +8,7 @@ from schemas.calendars import Calendar
 from schemas.events import PriceType
 from streams.candles.candle import Candle
 from streams.candles.ohlcv import Ohlcv
+from streams.candles.packed import Packed, unpack
 from streams.candles.rolling import Rolling
 
 Key = tuple[str, int]
@@ -25,8 +26,8 @@ class Series:
     """Ticks gather in seconds (``pending``), which go into candles when their time has come."""
 
     __slots__ = (
-        *("calendar", "candles", "instrument", "name", "pending", "price_type"),
-        *("filled", "rolling", "stored"),
+        *("calendar", "candles", "closed", "filled", "instrument", "name", "pending"),
+        *("price_type", "rolling", "stored"),
     )
 
     def __init__(
@@ -43,11 +44,22 @@ class Series:
         self.pending: dict[int, Ohlcv] = {}
         """By second since 1970: what no candle has yet."""
         self.candles: dict[Key, Candle] = {}
+        """Open, or with a revision to be emitted."""
+        self.closed: dict[Key, Packed] = {}
+        """Closed, and still revisable."""
         self.filled: dict[str, Filled] = {}
         """By interval, if bars are filled in."""
         self.rolling = Rolling(windows) if windows else None
         self.stored = False
         """True while the saved state holds a record of what is pending or open."""
+
+    def reopen(self, key: Key) -> Candle | None:
+        """Take a closed candle out to change it; None if there is none."""
+        packed = self.closed.pop(key, None)
+        if packed is None:
+            return None
+        candle = self.candles[key] = unpack(packed, *key)
+        return candle
 
     def open_candles(self) -> list[Candle]:
         return [candle for candle in self.candles.values() if not candle.closed]

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from msgspec import Struct
-
 from schemas.calendars import UTC_DAYS, Calendar, calendar_of
 from schemas.events import NS_PER_MS, NS_PER_S, CandleRules, Flag, PriceType
 from schemas.instruments import check_instrument, split_instrument
@@ -15,9 +13,12 @@ from schemas.intervals import WINDOWS, longest_ns
 from schemas.order import Order
 from streams.candles.candle import Candle, candle_of
 from streams.candles.cascade import cascade_of
+from streams.candles.gap import Gap
+from streams.candles.horizon import Horizon
 from streams.candles.ledger import Ledger
 from streams.candles.ohlcv import Ohlcv, empty
-from streams.candles.series import Series, split_name
+from streams.candles.packed import pack, unpack
+from streams.candles.series import Key, Series, split_name
 
 StateKey = tuple[str | int, ...]
 """``("session", S)``, ``("open", S, series)``, ``("closed", S, series, interval, ts_open)`` or
@@ -28,17 +29,6 @@ FOREVER = 2**63
 
 NO_RULES = CandleRules(intervals=(), grace_ms=0, horizon_ms=0)
 """Of a session whose end is all that is known of it."""
-
-
-class Gap(Struct, array_like=True, frozen=True, gc=False):
-    """Source time in which something of the instruments (empty: of all) may be missing."""
-
-    ts_from: int
-    ts_to: int
-    instruments: tuple[str, ...] = ()
-
-    def of(self, instrument: str) -> bool:
-        return not self.instruments or instrument in self.instruments
 
 
 class Session:
@@ -59,7 +49,6 @@ class Session:
         self.unsaved_closed: dict[tuple[str, str, int], Candle | None] = {}
         """Closed candles by (series, interval, ts_open); None where one left the horizon."""
         self.grace = rules.grace_ms * NS_PER_MS
-        self._horizon = rules.horizon_ms * NS_PER_MS
         self._seconds: dict[int, list[Series]] = {}
         """Which series have a second pending."""
         self.cascade = cascade_of(rules.intervals)
@@ -68,7 +57,8 @@ class Session:
         """Candles were in progress when that was last told, or windows have moved since."""
         self._revised: dict[int, Emitted] = {}
         self._due: list[tuple[int, int, int, Series, Candle]] = []
-        """When a candle closes or leaves the horizon; what nests in another comes before it."""
+        """When a candle closes; what nests in another comes before it."""
+        self._horizon = Horizon()
         self._ties = count()
 
     def move(self, time: int) -> None:
@@ -109,15 +99,12 @@ class Session:
             self.add_gap(Gap(self.hole_from, max(time, self.time)))
             self.hole_from = None
         self.move(max(self.time, time))
-        closing, expired = self._close_due(self.time)
+        closing = self._close_due(self.time)
         result = self._emit([*self._revised.values(), *closing])
         self._revised.clear()
-        for series, candle in closing:
-            self._watch(candle.ts_close + self._horizon, series, candle)
-        expired += self._pop_expired()  # closed just now, and already out of reach
-        for series, candle in expired:
-            del series.candles[candle.interval, candle.ts_open]
-            self._save_closed(series, candle, None)
+        for series, key in self._horizon.leave(self.time):
+            del series.closed[key]
+            self._save_closed(series, key, None)
         self._move_windows()
         self._forget_gaps()
         return result
@@ -128,8 +115,12 @@ class Session:
         for series in self.series.values():
             if not gap.of(series.instrument):
                 continue
+            for key in [key for key in series.closed if gap.near(key)]:
+                candle = unpack(series.closed[key], *key)
+                if not candle.gap and gap.touches(candle.ts_open, candle.ts_close):
+                    series.reopen(key)
             for candle in series.candles.values():
-                if not candle.gap and candle.touches(gap.ts_from, gap.ts_to):
+                if not candle.gap and gap.touches(candle.ts_open, candle.ts_close):
                     candle.gap = True
                     self.unsaved_series.add(series)
                     if candle.closed:
@@ -138,7 +129,7 @@ class Session:
     def finish(self, time: int) -> list[Emitted]:
         """Advance, then close every candle still open, those cut short as partial."""
         result = self.advance(time)
-        rest, _ = self._close_due(FOREVER)
+        rest = self._close_due(FOREVER)
         for _, candle in rest:
             candle.partial = candle.partial or candle.ts_close > self.time
         return result + self._emit(rest)
@@ -150,12 +141,18 @@ class Session:
         for second in pending:
             self._seconds.setdefault(second, []).append(series)
         for candle in candles:
-            series.candles[candle.interval, candle.ts_open] = candle
-            wait = self._horizon if candle.closed else self.grace
-            rank = self.cascade.rank[candle.interval]
-            self._due.append((candle.ts_close + wait, rank, next(self._ties), series, candle))
-            if candle.closed and candle.revise:
+            key = candle.interval, candle.ts_open
+            if candle.closed:
+                key = self._keep(series, candle)
+            if candle.closed and not candle.revise:
+                series.closed[key] = pack(candle)
+                continue
+            series.candles[key] = candle
+            if candle.revise:
                 self._revised[id(candle)] = (series, candle)
+            else:
+                rank, due = self.cascade.rank[candle.interval], candle.ts_close + self.grace
+                self._due.append((due, rank, next(self._ties), series, candle))
         series.stored = series.stored or bool(pending) or bool(series.open_candles())
         return series
 
@@ -177,8 +174,8 @@ class Session:
         yield from (("closed", self.name, *place) for place in self.unsaved_closed)
         for series in self.series.values():
             yield "open", self.name, series.name
-            for candle in series.candles.values():
-                yield "closed", self.name, series.name, candle.interval, candle.ts_open
+            for key in (*series.candles, *series.closed):
+                yield "closed", self.name, series.name, *key
             if series.rolling is not None:
                 for place in series.rolling.places():
                     yield "rolling", self.name, series.name, *place
@@ -197,28 +194,22 @@ class Session:
     def flags(self, series: Series, ts_open: int, ts_close: int) -> tuple[Flag, ...]:
         """Return what is known against a stretch of time."""
         touched = any(
-            gap.ts_from < ts_close and ts_open < gap.ts_to
-            for gap in self.gaps
-            if gap.of(series.instrument)
+            gap.touches(ts_open, ts_close) for gap in self.gaps if gap.of(series.instrument)
         )
         flags: list[Flag] = ["gap"] if touched else []
         return (*flags, "partial") if ts_open < self.began else tuple(flags)
 
-    def _close_due(self, until: int) -> tuple[list[Emitted], list[Emitted]]:
-        """Hand on what is complete at ``until``; return the candles closing and those expired."""
+    def _close_due(self, until: int) -> list[Emitted]:
+        """Hand on what is complete at ``until``; return the candles that close."""
         self._absorb_seconds(until)
         closing: list[Emitted] = []
-        expired: list[Emitted] = []
         due, above = self._due, self.cascade.above
         while due and due[0][0] <= until:
             *_, series, candle = heappop(due)
-            if candle.closed:
-                expired.append((series, candle))
-                continue
             closing.append((series, candle))
             if above[candle.interval]:
                 self._absorb(series, above[candle.interval], candle.ts_open, candle)
-        return closing, expired
+        return closing
 
     def _absorb_seconds(self, until: int) -> None:
         edge = (until - self.grace) // NS_PER_S
@@ -236,10 +227,10 @@ class Session:
         candles = series.candles
         for interval in intervals:
             ts_open, ts_close = series.calendar.bounds(interval, ts)
-            candle = candles.get((interval, ts_open))
+            key = interval, ts_open
+            candle = candles.get(key) or series.reopen(key)
             if candle is None:
-                candle = candle_of(trades, interval, ts_open, ts_close)
-                candles[interval, ts_open] = candle
+                candle = candles[key] = candle_of(trades, interval, ts_open, ts_close)
                 self._admit(series, candle)
                 continue
             candle.merge(trades)
@@ -251,22 +242,17 @@ class Session:
         flags = self.flags(series, candle.ts_open, candle.ts_close) if self.gaps else ()
         candle.gap = "gap" in flags
         candle.partial = candle.ts_open < self.began
-        self._watch(candle.ts_close + self.grace, series, candle)
-
-    def _pop_expired(self) -> list[Emitted]:
-        expired = []
-        while self._due and self._due[0][0] <= self.time:
-            expired.append(heappop(self._due)[3:])
-        return expired
-
-    def _watch(self, due: int, series: Series, candle: Candle) -> None:
-        rank = self.cascade.rank[candle.interval]
+        rank, due = self.cascade.rank[candle.interval], candle.ts_close + self.grace
         heappush(self._due, (due, rank, next(self._ties), series, candle))
+
+    def _keep(self, series: Series, candle: Candle) -> Key:
+        until = candle.ts_close + self.rules.horizon_ms * NS_PER_MS
+        return self._horizon.add(until, series, (candle.interval, candle.ts_open))
 
     def _revise(self, series: Series, candle: Candle) -> None:
         candle.revise = True
         self._revised[id(candle)] = (series, candle)
-        self._save_closed(series, candle, candle)
+        self._save_closed(series, (candle.interval, candle.ts_open), candle)
 
     def _emit(self, pairs: list[Emitted]) -> list[Emitted]:
         rank = self.cascade.rank
@@ -274,12 +260,17 @@ class Session:
         for series, candle in pairs:
             candle.revision += 1
             candle.revise = False
-            self._save_closed(series, candle, candle)
+            key = candle.interval, candle.ts_open
+            del series.candles[key]
+            if not candle.revision:
+                key = self._keep(series, candle)
+            series.closed[key] = pack(candle)
+            self._save_closed(series, key, candle)
             self.unsaved_series.add(series)
         return pairs
 
-    def _save_closed(self, series: Series, candle: Candle, state: Candle | None) -> None:
-        self.unsaved_closed[series.name, candle.interval, candle.ts_open] = state
+    def _save_closed(self, series: Series, key: Key, state: Candle | None) -> None:
+        self.unsaved_closed[series.name, *key] = state
 
     def _move_windows(self) -> None:
         if self.rules.windows:

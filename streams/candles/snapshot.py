@@ -18,10 +18,11 @@ from schemas.events import CandleRules
 from schemas.order import Order
 from streams.candles.candle import Candle
 from streams.candles.engine import Engine
+from streams.candles.gap import Gap
 from streams.candles.ledger import Ledger
 from streams.candles.ohlcv import Ohlcv
 from streams.candles.series import Filled, Series
-from streams.candles.session import Gap, Session
+from streams.candles.session import Session
 
 encode = msgspec.json.Encoder().encode
 _key_decoder = msgspec.json.Decoder(list[str | int])
