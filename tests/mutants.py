@@ -68,7 +68,12 @@ MUTANTS: Final = (
     Mutant(
         "edge belongs to the candle before", ENGINE, "= ts // NS_PER_S", "= (ts - 1) // NS_PER_S"
     ),
-    Mutant("closes without grace", SESSION, "candle.ts_close + self._grace", "candle.ts_close"),
+    Mutant(
+        "closes without grace",
+        SESSION,
+        "candle.ts_close + self.grace\n        heappush",
+        "candle.ts_close\n        heappush",
+    ),
     Mutant(
         "late tick folded into the finest interval only",
         SESSION,
@@ -82,12 +87,7 @@ MUTANTS: Final = (
         "            closing.append((series, candle))\n"
         "            self._absorb(series, above[candle.interval], candle.ts_open, candle)\n",
     ),
-    Mutant(
-        "double close",
-        SESSION,
-        "            if candle.closed:\n                expired",
-        "            if False:\n                expired",
-    ),
+    Mutant("emitted again at each clock", SESSION, "        self._revised.clear()\n", ""),
     Mutant(
         "no revision of what is closed",
         SESSION,
@@ -131,16 +131,28 @@ MUTANTS: Final = (
     Mutant(
         "pending seconds not saved",
         SNAPSHOT,
-        "SavedSeries(series.pending, candles)",
-        "SavedSeries({}, candles)",
+        "SavedSeries(series.pending, candles, series.filled)",
+        "SavedSeries({}, candles, series.filled)",
     ),
     Mutant("gaps not saved", SNAPSHOT, "gaps=session.gaps,", "gaps=[],"),
     Mutant(
         "revisions not saved",
         SESSION,
-        "        self._revised[id(candle)] = (series, candle)\n"
-        "        self._save_closed(series, candle, candle)\n",
-        "        self._revised[id(candle)] = (series, candle)\n",
+        "        self._save_closed(series, (candle.interval, candle.ts_open), candle)\n",
+        "",
+    ),
+    Mutant(
+        "packed candle loses its flag",
+        "streams/candles/packed.py",
+        "_GAP * candle.gap + ",
+        "",
+        ("test_streams_packed",),
+    ),
+    Mutant(
+        "candle leaves the horizon early",
+        SESSION,
+        "until = candle.ts_close + self.rules.horizon_ms * NS_PER_MS",
+        "until = candle.ts_close",
     ),
     Mutant(
         "candles of nobody's hours",
