@@ -110,7 +110,7 @@ class Stream(Section):
     grace_ms: int = Field(2_000, ge=0)
     horizon_ms: int = Field(600_000, ge=0)
     save_interval_ms: int = Field(500, ge=50, le=60_000)
-    buffered_batches_max: int = Field(16, ge=1)
+    buffered_batches_max: int = Field(4, ge=1)
     ended_sessions_max: int = Field(1_000, ge=1)
     transaction_timeout_ms: int = Field(15_000, ge=1_000)
 
