@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 STALL_S: Final = 2.0
 """An acknowledgement that takes longer turns readiness red."""
 CLOSE_S_MAX: Final = 5.0
+TOPIC_S_MAX: Final = 5.0
+"""aiokafka waits for a topic that does not exist as long as for any answer: 40 s."""
 LETTER_BYTES_MAX: Final = 2_000_000
 """A longer dead letter is cut: its topic takes no more."""
 SEQUENCES: Final = 2**31
@@ -117,8 +119,9 @@ class Publisher:
         for topic in INPUTS:
             name = topic.full_name(self._settings.namespace)
             try:
-                counts[name] = len(await self._producer.partitions_for(name))
-            except KafkaError as error:
+                async with asyncio.timeout(TOPIC_S_MAX):
+                    counts[name] = len(await self._producer.partitions_for(name))
+            except (KafkaError, TimeoutError) as error:
                 hint = "create it: tickerplant provision"
                 raise SettingsError("topic does not exist", name, hint) from error
         if len(set(counts.values())) > 1:
