@@ -1,4 +1,4 @@
-"""Closed candles that may still be revised, in a sixth of the memory.
+"""Closed candles that may still be revised, in a quarter of the memory.
 
 A thousand instruments have more than half a million of them, and hardly one is ever touched again.
 """
