@@ -68,6 +68,16 @@ class Calendar:
         """Return the first time within trading hours from ``ts`` on; None if there is no more."""
         return ts
 
+    def spans(self, interval: str, since: int, until: int) -> Iterator[tuple[int, int]]:
+        """Yield the candles from ``since`` on, where one ends, that close up to ``until``."""
+        at = self.next_open(since)
+        while at is not None and at < until:
+            ts_open, ts_close = self.bounds(interval, at)
+            if ts_close > until:
+                return
+            yield ts_open, ts_close
+            at = self.next_open(ts_close)
+
 
 class Hours(Calendar):
     """A table of trading days in order, whole seconds; outside of it nothing is ever traded."""

@@ -121,7 +121,9 @@ MUTANTS: Final = (
         "                        self._revise(series, candle)\n",
         "",
     ),
-    Mutant("gap forgotten at once", SESSION, "if self._reaches(gap)", "if False"),
+    Mutant(
+        "gap forgotten at once", SESSION, "if gap.ts_to + longest > self.late_before", "if False"
+    ),
     Mutant(
         "cut candle passes for whole",
         SESSION,

@@ -49,7 +49,7 @@ def fill(
         yield candle
         last = candle
     if last is not None and until is not None and policy in ("previous", "null"):
-        for span in _buckets(last, until, calendar):
+        for span in calendar.spans(last["interval"], last["ts_close"], until):
             yield _bar(last, span, flags_of, policy)
 
 
@@ -58,7 +58,7 @@ def _between(
 ) -> Iterator[Row]:
     if policy == "none":
         return
-    spans = _buckets(last, following["ts_open"], calendar)
+    spans = calendar.spans(last["interval"], last["ts_close"], following["ts_open"])
     if policy != "linear":
         for span in spans:
             yield _bar(last, span, flags_of, policy)
@@ -71,17 +71,6 @@ def _between(
             for name in PRICES
         }
         yield _bar(last, span, flags_of, policy) | prices
-
-
-def _buckets(last: Row, until: int, calendar: Calendar) -> Iterator[tuple[int, int]]:
-    """Yield the buckets that follow a candle and close up to a time."""
-    ts_open = calendar.next_open(last["ts_close"])
-    while ts_open is not None and ts_open < until:
-        ts_open, ts_close = calendar.bounds(last["interval"], ts_open)
-        if ts_close > until:
-            return
-        yield ts_open, ts_close
-        ts_open = calendar.next_open(ts_close)
 
 
 def _bar(last: Row, span: tuple[int, int], flags_of: FlagsOf, policy: FillPolicy) -> Row:

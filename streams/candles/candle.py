@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from schemas import events
-from schemas.scaled import UNIT, decimal_text
-from streams.candles.ohlcv import Ohlcv
+from streams.candles.ohlcv import Ohlcv, numbers_of, values_of
 
 NEVER_EMITTED = -1
 
@@ -28,7 +27,7 @@ class Candle(Ohlcv, kw_only=True):
     def event(
         self, instrument: str, price_type: events.PriceType, session: str, epoch: int, seq: int
     ) -> events.Candle:
-        """Build the event; vwap is the double nearest to the exact quotient."""
+        """Build the event."""
         flags: list[events.Flag] = []
         if self.gap:
             flags.append("gap")
@@ -43,17 +42,7 @@ class Candle(Ohlcv, kw_only=True):
             interval=self.interval,
             ts_open=self.ts_open,
             ts_close=self.ts_close,
-            open=self.open / UNIT,
-            high=self.high / UNIT,
-            low=self.low / UNIT,
-            close=self.close / UNIT,
-            volume=decimal_text(self.volume, 9),
-            quote_volume=decimal_text(self.quote_volume, 18),
-            # Division of integers rounds correctly in Python, however large they are.
-            vwap=self.quote_volume / (self.volume * UNIT) if self.volume else None,
-            trades_count=self.trades_count,
-            buy_volume=decimal_text(self.buy_volume, 9),
-            buy_quote_volume=decimal_text(self.buy_quote_volume, 18),
+            **numbers_of(self),
             revision=self.revision,
             flags=tuple(flags),
         )
@@ -62,17 +51,7 @@ class Candle(Ohlcv, kw_only=True):
 def candle_of(trades: Ohlcv, interval: str, ts_open: int, ts_close: int) -> Candle:
     """Begin a candle with a copy of its first trades."""
     return Candle(
-        trades.open_ts,
-        trades.open,
-        trades.high,
-        trades.low,
-        trades.close_ts,
-        trades.close,
-        trades.volume,
-        trades.quote_volume,
-        trades.trades_count,
-        trades.buy_volume,
-        trades.buy_quote_volume,
+        *values_of(trades),
         interval=interval,
         ts_open=ts_open,
         ts_close=ts_close,

@@ -106,7 +106,7 @@ class Engine:
             if not series.calendar.always_open:
                 ts, second = series.calendar.place(ts)
             if second is None or ts < session.late_before:
-                out.not_folded(session, event, None if second is None else ts)
+                out.not_folded(session, series, event, None if second is None else ts)
                 continue
             trades = series.pending.get(second)
             if trades is None:
@@ -176,7 +176,7 @@ class Engine:
             return
         ts, second = series[0].calendar.place(event.ts_event)
         if second is None or ts < session.late_before:
-            out.not_folded(session, event, None if second is None else ts)
+            out.not_folded(session, series[0], event, None if second is None else ts)
             return
         for one, (_, price, size) in zip(series, prices, strict=True):
             quotes = one.pending.get(second) or session.begin_second(one, second, ts, price)

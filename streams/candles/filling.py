@@ -11,7 +11,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.calendars import Calendar
 from schemas.events import FilledFlag, FillPolicy
 from schemas.scaled import DECIMALS_MAX, UNIT
 from streams.candles.candle import Candle
@@ -71,7 +70,7 @@ def prices_of(candle: Candle) -> Prices:
 def _between(session: Session, series: Series, last: Filled, candle: Candle) -> Iterator[Bar]:
     policy = session.rules.fill
     spans: list[tuple[int, int]] = []
-    for span in _spans(series.calendar, candle.interval, last.until, candle.ts_open):
+    for span in series.calendar.spans(candle.interval, last.until, candle.ts_open):
         if len(spans) == BARS_MAX:
             return
         spans.append(span)
@@ -88,7 +87,7 @@ def _between(session: Session, series: Series, last: Filled, candle: Candle) -> 
 def _quiet(session: Session, series: Series, interval: str, last: Filled) -> Iterator[Bar]:
     complete = session.time - session.grace
     told = 0
-    for span in _spans(series.calendar, interval, last.until, complete):
+    for span in series.calendar.spans(interval, last.until, complete):
         if told == BARS_MAX:
             break
         told += 1
@@ -96,17 +95,6 @@ def _quiet(session: Session, series: Series, interval: str, last: Filled) -> Ite
         yield _bar(session, series, interval, span, _flat(last, session.rules.fill))
     if told:
         session.unsaved_series.add(series)
-
-
-def _spans(calendar: Calendar, interval: str, since: int, until: int) -> Iterator[tuple[int, int]]:
-    """Yield the buckets from ``since`` on that close up to ``until``."""
-    at = calendar.next_open(since)
-    while at is not None and at < until:
-        ts_open, ts_close = calendar.bounds(interval, at)
-        if ts_close > until:
-            return
-        yield ts_open, ts_close
-        at = calendar.next_open(ts_close)
 
 
 def _flat(last: Filled, policy: FillPolicy) -> Prices | None:

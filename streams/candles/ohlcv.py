@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
+
+from schemas.scaled import UNIT, decimal_text
 
 
 class Ohlcv(Struct, array_like=True, gc=False):
@@ -64,7 +68,12 @@ def empty(ts: int, price: int) -> Ohlcv:
 
 def copy_of(trades: Ohlcv) -> Ohlcv:
     """Return a set of its own with the same trades."""
-    return Ohlcv(
+    return Ohlcv(*values_of(trades))
+
+
+def values_of(trades: Ohlcv) -> tuple[int, ...]:
+    """Return the fields of a set of trades, in order, and of a candle no others."""
+    return (
         trades.open_ts,
         trades.open,
         trades.high,
@@ -77,3 +86,21 @@ def copy_of(trades: Ohlcv) -> Ohlcv:
         trades.buy_volume,
         trades.buy_quote_volume,
     )
+
+
+def numbers_of(trades: Ohlcv) -> dict[str, Any]:
+    """Write trades as they look on a topic; vwap is the double nearest to the exact quotient."""
+    volume = trades.volume
+    return {
+        "open": trades.open / UNIT,
+        "high": trades.high / UNIT,
+        "low": trades.low / UNIT,
+        "close": trades.close / UNIT,
+        "volume": decimal_text(volume, 9),
+        "quote_volume": decimal_text(trades.quote_volume, 18),
+        # Division of integers rounds correctly in Python, however large they are.
+        "vwap": trades.quote_volume / (volume * UNIT) if volume else None,
+        "trades_count": trades.trades_count,
+        "buy_volume": decimal_text(trades.buy_volume, 9),
+        "buy_quote_volume": decimal_text(trades.buy_quote_volume, 18),
+    }

@@ -92,7 +92,9 @@ class Outputs:
         """Add that nothing of the session is in progress any more."""
         self.progress += [(encode([session.name, name]), None) for name in session.series]
 
-    def not_folded(self, session: Session, event: Trade | Quote, ts: int | None) -> None:
+    def not_folded(
+        self, session: Session, series: Series, event: Trade | Quote, ts: int | None
+    ) -> None:
         """Count a tick that no candle gets, out of hours or late; with it goes what it missed."""
         if ts is None:
             session.ledger.outside += 1
@@ -100,7 +102,7 @@ class Outputs:
             return
         session.ledger.late += 1
         self.tally["dropped", "late"] += 1
-        calendar, intervals = session.calendar(event.instrument), session.rules.intervals
+        calendar, intervals = series.calendar, session.rules.intervals
         missed = {interval: calendar.bounds(interval, ts)[0] for interval in intervals}
         fields = {name: getattr(event, name) for name in event.__struct_fields__}
         kind = Late if isinstance(event, Trade) else LateQuote

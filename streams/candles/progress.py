@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from schemas.events import NS_PER_S, Flag, Stretch
-from schemas.scaled import UNIT, decimal_text
 from streams.candles.cascade import Cascade
-from streams.candles.ohlcv import Ohlcv, copy_of
+from streams.candles.ohlcv import Ohlcv, copy_of, numbers_of
 from streams.candles.series import Series
 
 Flags = Callable[[Series, int, int], tuple[Flag, ...]]
@@ -59,20 +58,5 @@ def stretch(
     interval: str, ts_open: int, ts_close: int, trades: Ohlcv, flags: tuple[Flag, ...]
 ) -> Stretch:
     """Write trades as they look on a topic."""
-    volume = trades.volume
-    return Stretch(
-        interval=interval,
-        ts_open=ts_open,
-        ts_close=ts_close,
-        open=trades.open / UNIT,
-        high=trades.high / UNIT,
-        low=trades.low / UNIT,
-        close=trades.close / UNIT,
-        volume=decimal_text(volume, 9),
-        quote_volume=decimal_text(trades.quote_volume, 18),
-        vwap=trades.quote_volume / (volume * UNIT) if volume else None,
-        trades_count=trades.trades_count,
-        buy_volume=decimal_text(trades.buy_volume, 9),
-        buy_quote_volume=decimal_text(trades.buy_quote_volume, 18),
-        flags=flags,
-    )
+    numbers = numbers_of(trades)
+    return Stretch(interval=interval, ts_open=ts_open, ts_close=ts_close, flags=flags, **numbers)

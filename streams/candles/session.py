@@ -105,7 +105,7 @@ class Session:
         for series, key in self._horizon.leave(self.time):
             del series.closed[key]
             self._save_closed(series, key, None)
-        self._move_windows()
+        self.moving |= self._move_windows()
         self._forget_gaps()
         return result
 
@@ -165,9 +165,7 @@ class Session:
     def restored(self) -> None:
         """Go on from what was taken back."""
         heapify(self._due)
-        moving = self.moving.copy()
         self._move_windows()
-        self.moving = moving
 
     def state_keys(self) -> Iterator[StateKey]:
         """Yield the keys under which the series of this session may be saved."""
@@ -272,18 +270,16 @@ class Session:
     def _save_closed(self, series: Series, key: Key, state: Candle | None) -> None:
         self.unsaved_closed[series.name, *key] = state
 
-    def _move_windows(self) -> None:
-        if self.rules.windows:
-            for series in self.series.values():
-                if series.rolling and series.rolling.advance(self.time - self.grace):
-                    self.moving.add(series)
+    def _move_windows(self) -> set[Series]:
+        """End the windows where ticks are complete; return the series that show it."""
+        if not self.rules.windows:
+            return set()
+        end = self.time - self.grace
+        return {s for s in self.series.values() if s.rolling and s.rolling.advance(end)}
 
     def _forget_gaps(self) -> None:
+        """Keep the gaps that touch a bucket into which a tick can still come."""
         if self.gaps:
-            self.gaps = [gap for gap in self.gaps if self._reaches(gap)]
-
-    def _reaches(self, gap: Gap) -> bool:
-        """Tell whether a tick can still come into a bucket that the gap touches."""
-        lengths = [longest_ns(interval) for interval in self.rules.intervals]
-        longest = max([*lengths, *(WINDOWS[name] for name in self.rules.windows)], default=0)
-        return gap.ts_to + longest > self.late_before
+            lengths = [longest_ns(interval) for interval in self.rules.intervals]
+            longest = max([*lengths, *(WINDOWS[name] for name in self.rules.windows)], default=0)
+            self.gaps = [gap for gap in self.gaps if gap.ts_to + longest > self.late_before]
