@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import pytest
 
+from consumers.store.client import IngestClient
+from consumers.store.sql import Database, database
 from deploy import kafka_admin
 from deploy.local.ports import choose_ports
 from schemas.settings import (
@@ -100,3 +102,30 @@ def pipeline(settings: Settings, tmp_path: Path) -> Iterator[Settings]:
             process.terminate()
         for process in processes:
             process.wait(60)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[IngestClient]:
+    """What writes to the store."""
+    client = IngestClient(settings.questdb)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[Database]:
+    """A connection that reads from the store."""
+    with database(settings.questdb) as db:
+        yield db
+
+
+@pytest.fixture
+def session(settings: Settings) -> str:
+    """A session that no other test has."""
+    return settings.namespace
+
+
+@pytest.fixture
+def instrument(settings: Settings) -> str:
+    """An instrument that no other test has."""
+    return f"{settings.namespace.upper()}.SIM"

@@ -22,12 +22,14 @@ def entry(**fields: Any) -> SessionRecord:
     return SessionRecord(**(usual | times | names | {"rules": RULES} | fields))
 
 
-def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    settings: Settings, *arguments: str, seconds: float = RUN_S_MAX
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         (*CLI, *arguments),
         env=child_environment(**as_environment(settings)),
         capture_output=True,
         text=True,
-        timeout=RUN_S_MAX,
+        timeout=seconds,
         check=False,
     )

@@ -218,7 +218,7 @@ CANARIES: list[tuple[Rule, str, str]] = [
     (names_say_what_is_inside, "deploy/common/a.py", ""),
     (names_say_what_is_inside, "deploy/a.py", "class OrderManager: pass"),
     (nothing_is_left_for_later, "docs/a.md", "TO" + "DO write this"),
-    (no_registry_is_named, "deploy/a.py", "'https://repo.maven" + ".example.org/x'"),
+    (no_registry_is_named, "deploy/a.py", "'https://{}.example.org/x'".format("ma" + "ven")),
     (no_machine_is_assumed, "Makefile", "cd /ho" + "me/someone"),
 ]
 RULES = list(dict.fromkeys(rule for rule, _, _ in CANARIES))

@@ -57,11 +57,6 @@ def test_a_bad_bar_is_refused_alone_and_in_company(wrong):
 
 
 @pytest.fixture
-def instrument(settings):
-    return f"{settings.namespace.upper()}.SIM"
-
-
-@pytest.fixture
 def stored(settings, instrument):
     """Write bars of the instrument and wait until they can be read."""
     client = IngestClient(settings.questdb)
@@ -75,12 +70,6 @@ def stored(settings, instrument):
 
     yield write
     client.close()
-
-
-@pytest.fixture
-def db(settings):
-    with database(settings.questdb) as db:
-        yield db
 
 
 @stack

@@ -120,11 +120,6 @@ async def send(settings):
     await producer.stop()
 
 
-@pytest.fixture
-def session(settings):
-    return settings.namespace
-
-
 def trades_of(session, count, first=0, **fields):
     return [
         trade(seq * 0.001, seq=seq, session=session, **fields)

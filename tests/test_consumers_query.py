@@ -8,10 +8,8 @@ from builders import at, clock, end, gap, start, trade
 from consumers.store import reader
 from consumers.store.books import BookSink
 from consumers.store.candles import CandleSink
-from consumers.store.client import IngestClient
 from consumers.store.feed_events import FeedEventSink
 from consumers.store.query import Query, answer, minutes
-from consumers.store.sql import database
 from consumers.store.trades import TradeSink
 from consumers_builders import book, candle
 from schemas.errors import SettingsError
@@ -20,29 +18,6 @@ from streams.candles.aggregate import aggregate
 
 pytestmark = pytest.mark.stack
 WAIT_S = 30
-
-
-@pytest.fixture
-def client(settings):
-    client = IngestClient(settings.questdb)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def db(settings):
-    with database(settings.questdb) as db:
-        yield db
-
-
-@pytest.fixture
-def session(settings):
-    return settings.namespace
-
-
-@pytest.fixture
-def instrument(settings):
-    return f"{settings.namespace.upper()}.SIM"
 
 
 def test_a_recording_is_known_as_far_as_its_candles_are_closed(client, db, session, instrument):

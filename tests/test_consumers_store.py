@@ -24,29 +24,6 @@ pytestmark = pytest.mark.stack
 WAIT_S = 30
 
 
-@pytest.fixture
-def client(settings):
-    client = IngestClient(settings.questdb)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def db(settings):
-    with database(settings.questdb) as db:
-        yield db
-
-
-@pytest.fixture
-def session(settings):
-    return settings.namespace
-
-
-@pytest.fixture
-def instrument(settings):
-    return f"{settings.namespace.upper()}.SIM"
-
-
 def rows_of(db, query, session):
     reader.wait_applied(db, WAIT_S)
     return db.rows(query, session=session)

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from builders import trade
 from consumers.store import reader
 from consumers.store.candles import CandleSink
-from consumers.store.client import IngestClient
-from consumers.store.sql import database
 from consumers.store.trades import TradeSink
 from consumers.store.verify import verify
 from consumers_builders import candle
@@ -25,29 +23,6 @@ PRICES_AND_SUMS = (
     *("open", "high", "low", "close", "vwap", "trades_count"),
     *("volume", "quote_volume", "buy_volume", "buy_quote_volume"),
 )
-
-
-@pytest.fixture
-def client(settings):
-    client = IngestClient(settings.questdb)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def db(settings):
-    with database(settings.questdb) as db:
-        yield db
-
-
-@pytest.fixture
-def session(settings):
-    return settings.namespace
-
-
-@pytest.fixture
-def instrument(settings):
-    return f"{settings.namespace.upper()}.SIM"
 
 
 numbers = st.decimals(0, 10**9, places=9).filter(

@@ -6,14 +6,15 @@ import asyncio
 import csv
 import io
 import signal
-import subprocess
 import time
+from functools import partial
 
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from msgspec import structs
 
+import deploy_builders
 from builders import at, clock, end, gap, numbered, start, trade
 from conftest import CLI
 from consumers.store.books import BookSink
@@ -28,19 +29,9 @@ from schemas.codec import encode
 from schemas.settings import Settings, as_environment, child_environment
 
 RUN_S_MAX = 60
+run = partial(deploy_builders.run, seconds=RUN_S_MAX)
 INSTRUMENT = "SHOW.SIM"
 MINUTES = "MINUTES.SIM"
-
-
-def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (*CLI, *arguments),
-        env=child_environment(**as_environment(settings)),
-        capture_output=True,
-        text=True,
-        timeout=RUN_S_MAX,
-        check=False,
-    )
 
 
 async def publish(settings: Settings, *values: bytes, partition: int = 0) -> None:
