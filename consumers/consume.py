@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from consumers.intake import Decode, Record, Taken, take
+from consumers.intake import Decode, Intake, Origin, Partition
 from consumers.keeper import STAGE, Keeper
-from consumers.log import Batch, Log, Partition
+from consumers.log import Batch, Log
 from consumers.places import Places
 from consumers.sink import Sink
 from consumers.store.bars import BarSink
@@ -156,25 +156,24 @@ class _Worker:
                 )
 
     async def _keep(self, batch: Batch) -> None:
-        taken = {topic: Taken() for topic in KINDS}
+        taken = {topic: Intake(*how) for topic, how in KINDS.items()}
         for place, records in batch.records.items():
             topic = self._topics[place[0]]
-            kind, decode = KINDS[topic]
-            take(records, decode, kind, self._places[place], taken[topic])
+            taken[topic].take(place, records, self._places[place])
             RECEIVED.labels(STAGE, topic.name).inc(len(records))
         for topic, part in taken.items():
             await self._keeper.leave(part.refused)
             for reason, events in part.dropped.items():
                 DROPPED.labels(STAGE, topic.name, reason).inc(events)
-            await self._write(topic.name, self._sinks[topic], part.events, part.records)
+            await self._write(topic.name, self._sinks[topic], part.events, part.origins)
         # They are the same on every input topic.
         part = taken[TRADES]
-        await self._write(FEED_EVENTS, self._feed_events, part.controls, part.control_records)
+        await self._write(FEED_EVENTS, self._feed_events, part.controls, part.control_origins)
 
     async def _write(
-        self, name: str, sink: Sink, events: Sequence[Event], records: Sequence[Record]
+        self, name: str, sink: Sink, events: Sequence[Event], origins: Sequence[Origin]
     ) -> None:
-        rows, poison = await self._keeper.keep(sink, events, records)
+        rows, poison = await self._keeper.keep(sink, events, origins)
         SENT.labels(STAGE, name).inc(rows)
         if poison:
             DROPPED.labels(STAGE, name, "rejected").inc(poison)

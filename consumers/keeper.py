@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
-from consumers.intake import Record
+from consumers.intake import Origin
 from consumers.sink import Sink
 from schemas.dead_letters import DeadLetter, DeadLetterSink
 from schemas.errors import DataError, RejectedError, UnavailableError
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 STAGE: Final = "consume"
 RETRY_MS_MIN = 50
 
-Refusal = tuple[Record, str]
+Refusal = tuple[Origin, str]
 
 
 class Keeper:
@@ -44,32 +44,24 @@ class Keeper:
         self._report = report
 
     async def keep(
-        self, sink: Sink, events: Sequence[Event], records: Sequence[Record]
+        self, sink: Sink, events: Sequence[Event], origins: Sequence[Origin]
     ) -> tuple[int, int]:
         """Return how many rows were stored and how many events became dead letters.
 
-        ``records`` are those that the events came from, in the same order.
+        ``origins`` are where the events came from, in the same order.
         """
         if not events:
             return 0, 0
         try:
             return await self._write(sink, events), 0
         except (DataError, RejectedError) as error:
-            return await self._without_poison(sink, events, records, error)
+            return await self._without_poison(sink, events, origins, error)
 
     async def leave(self, refusals: Sequence[Refusal]) -> None:
         """Make dead letters of records and wait until they are acknowledged."""
         letters = [
-            DeadLetter(
-                record.value or b"",
-                record.topic,
-                record.partition,
-                record.offset,
-                reason,
-                STAGE,
-                record.key,
-            )
-            for record, reason in refusals
+            DeadLetter(record.value or b"", *place, record.offset, reason, STAGE, record.key)
+            for (place, record), reason in refusals
         ]
         for letter in letters:
             log.warning("dead letter %s", letter)
@@ -107,22 +99,22 @@ class Keeper:
         self,
         sink: Sink,
         events: Sequence[Event],
-        records: Sequence[Record],
+        origins: Sequence[Origin],
         error: DataError | RejectedError,
     ) -> tuple[int, int]:
         reasons = [_reason(sink, event) for event in events]
         if len(events) == 1:
             reasons = [reasons[0] or str(error)]
-        refusals = [(record, why) for record, why in zip(records, reasons, strict=True) if why]
+        refusals = [(origin, why) for origin, why in zip(origins, reasons, strict=True) if why]
         if refusals:
             await self.leave(refusals)
             events = [event for event, why in zip(events, reasons, strict=True) if not why]
-            records = [record for record, why in zip(records, reasons, strict=True) if not why]
-            rows, poison = await self.keep(sink, events, records)
+            origins = [origin for origin, why in zip(origins, reasons, strict=True) if not why]
+            rows, poison = await self.keep(sink, events, origins)
             return rows, poison + len(refusals)
         middle = len(events) // 2
-        left_rows, left_poison = await self.keep(sink, events[:middle], records[:middle])
-        right_rows, right_poison = await self.keep(sink, events[middle:], records[middle:])
+        left_rows, left_poison = await self.keep(sink, events[:middle], origins[:middle])
+        right_rows, right_poison = await self.keep(sink, events[middle:], origins[middle:])
         return left_rows + right_rows, left_poison + right_poison
 
     async def _back_off(self, delay_ms: int) -> int:

@@ -12,11 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from consumers.intake import Partition, Record
+from schemas.bare_records import hand_out_bare
 from schemas.errors import UnavailableError
 from schemas.settings import Settings
 
@@ -27,7 +29,6 @@ REBALANCE_TIMEOUT_MS = 30_000
 METADATA_AGE_MS_MAX = 10_000
 PROBE_TIMEOUT_S = 5.0
 
-Partition = tuple[str, int]
 Position = tuple[int, str]
 """The offset to go on from, and the note that belongs to it."""
 
@@ -36,7 +37,7 @@ Position = tuple[int, str]
 class Batch:
     """Records by partition, in order; ``notes`` of all partitions if they are newly assigned."""
 
-    records: dict[Partition, list[ConsumerRecord]]
+    records: dict[Partition, list[Record]]
     rows: int = 0
     notes: dict[Partition, str] | None = None
 
@@ -75,6 +76,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
         self._consumer.subscribe(self._topics, listener=self)
         try:
             await self._consumer.start()
+            hand_out_bare(self._consumer)
         except KafkaError as error:
             raise self._unavailable(error) from error
 

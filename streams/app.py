@@ -20,7 +20,7 @@ from streams.candles.outputs import Outputs
 from streams.flow import flows_of
 from streams.kafka import OutputLog
 from streams.partition import Capture, Partition
-from streams.transport import batch_transport
+from streams.transport import Batch, batch_transport
 
 log = logging.getLogger(__name__)
 QUEUE_MAX = 100_000
@@ -119,14 +119,14 @@ class Worker:
 
     async def _consume(self, name: str, batches: Any) -> None:
         self._queues[name] = batches.channel.queue
-        async for records in batches:
+        async for batch in batches:
             try:
-                await self._process(records)
+                await self._process(batch)
             except BaseException as error:  # noqa: BLE001 - Faust would acknowledge and go on
                 self._end_process(error)
 
-    async def _process(self, records: Any) -> None:
-        place = records[0].topic, records[0].partition
+    async def _process(self, batch: Batch) -> None:
+        place = batch.topic, batch.partition
         async with self._lock:
             partition = self._partitions.get(place)
             if partition is None:
@@ -134,9 +134,9 @@ class Worker:
                 partition = Partition(self._settings, flow, place[1], self._outputs)
                 await partition.open()
                 self._partitions[place] = partition
-            out = partition.fold(records)
+            out = partition.fold(batch.records)
             await partition.send(out)
-        self._count(partition, records, out)
+        self._count(partition, batch, out)
 
     async def _save_regularly(self) -> None:
         interval_s = self._settings.stream.save_interval_ms / 1000
@@ -190,10 +190,10 @@ class Worker:
         logging.shutdown()
         os._exit(code)
 
-    def _count(self, partition: Partition, records: Any, out: Outputs) -> None:
+    def _count(self, partition: Partition, batch: Batch, out: Outputs) -> None:
         flow, number = partition.flow, partition.number
         topic = flow.input.name
-        metrics.RECEIVED.labels("stream", topic).inc(len(records))
+        metrics.RECEIVED.labels("stream", topic).inc(len(batch.records))
         metrics.SENT.labels("stream", flow.candles.name).inc(len(out.candles))
         unreadable = len(out.dead) - out.tally["dropped", "refused"]
         metrics.DROPPED.labels("stream", topic, "dead letter").inc(unreadable)
@@ -211,6 +211,6 @@ class Worker:
                 log.error("ticks are missing topic=%s partition=%d count=%d", topic, number, count)
             elif what == "dropped":
                 metrics.DROPPED.labels("stream", topic, detail).inc(count)
-        end = self._app.consumer.highwater(TP(records[0].topic, number)) or 0
-        lag = max(0, end - records[-1].offset - 1)
+        end = self._app.consumer.highwater(TP(batch.topic, number)) or 0
+        lag = max(0, end - batch.offset - 1)
         metrics.LAG.labels("stream", topic, str(number)).set(lag)

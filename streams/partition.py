@@ -62,6 +62,8 @@ class Partition:
         self._state = StateLog(settings, state, number)
         self._engine = Engine(
             flow.kind,
+            topic=self._input,
+            partition=number,
             ended_sessions_max=settings.stream.ended_sessions_max,
             progress_ms=settings.stream.progress_ms if settings.stream.progress else None,
         )

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yarl
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
+
+from schemas.bare_records import hand_out_bare
 
 FULL_WAIT_S = 0.005
 
@@ -19,23 +22,31 @@ FULL_WAIT_S = 0.005
 class Batch:
     """The records of one fetch of one partition, dressed as a record: its offset is the last."""
 
-    __slots__ = ("records",)
+    __slots__ = ("partition", "records", "topic")
 
     checksum = None
     serialized_key_size = 0
     headers = ()
     key = b""
 
-    def __init__(self, records: Sequence[Any]) -> None:
+    def __init__(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+        self.topic = topic
+        self.partition = partition
         self.records = records
 
-    topic = property(lambda self: self.records[-1].topic)
-    partition = property(lambda self: self.records[-1].partition)
     offset = property(lambda self: self.records[-1].offset)
     timestamp = property(lambda self: self.records[-1].timestamp)
     timestamp_type = property(lambda self: self.records[-1].timestamp_type)
-    value = property(lambda self: self.records)
+    value = property(lambda self: self)
     serialized_value_size = property(lambda self: len(self.records))
+
+
+class BareThread(AIOKafkaConsumerThread):
+    """Where Faust runs its client of Kafka."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        hand_out_bare(self._consumer)
 
 
 class BatchConsumer(FaustConsumer):
@@ -50,7 +61,10 @@ class BatchConsumer(FaustConsumer):
         while self.backlog() >= self.backlog_max and not self.should_stop:  # noqa: ASYNC110 - polls a queue of Faust's
             await asyncio.sleep(FULL_WAIT_S)
         records = await super()._getmany(active_partitions, timeout)
-        return {place: [Batch(found)] for place, found in records.items() if found}
+        return {place: [Batch(*place, found)] for place, found in records.items() if found}
+
+    def _new_consumer_thread(self) -> BareThread:
+        return BareThread(self, loop=self.loop, beacon=self.beacon)
 
     def _new_offset(self, tp: Any) -> int | None:
         # Faust's own ack lists assume that offsets come one by one, and stall on batches.

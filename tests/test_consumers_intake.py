@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builders import Record, clock, end, gap, numbered, records, start, trade
-from consumers.intake import Taken, take
+from consumers.intake import Intake
 from consumers.places import NOTE_BYTES_MAX, Places
 from consumers_builders import book, candle
 from schemas.codec import candle_decoder, encode, input_decoder
@@ -13,9 +13,8 @@ from schemas.events import Candle, Trade
 
 
 def taken_from(raw, places=None, kind=Trade):
-    taken = Taken()
-    decode = (candle_decoder if kind is Candle else input_decoder).decode
-    take(raw, decode, kind, places if places is not None else Places(), taken)
+    taken = Intake(kind, (candle_decoder if kind is Candle else input_decoder).decode)
+    taken.take(("live.trades", 0), raw, places if places is not None else Places())
     return taken
 
 
@@ -36,7 +35,7 @@ def test_control_events_are_taken_too_each_beside_its_record():
     taken = taken_from([raw[0], *raw])
 
     assert [event.seq for event in taken.controls] == [0, 2, 3, 4]
-    assert [record.offset for record in taken.control_records] == [0, 2, 3, 4]
+    assert [record.offset for _, record in taken.control_origins] == [0, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_a_garbled_record_is_refused_and_its_neighbours_are_unharmed(garbage):
     taken = taken_from(raw)
 
     assert seqs(taken) == [0, 1]
-    assert [record.offset for record, _ in taken.refused] == [5]
+    assert [record.offset for (_, record), _ in taken.refused] == [5]
     assert taken.dropped["garbled"] == 1
 
 

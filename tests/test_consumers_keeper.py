@@ -59,7 +59,7 @@ def thread():
 
 def origins(count):
     events = [trade(seq=seq) for seq in range(count)]
-    return events, [Record(b"raw", offset=seq) for seq in range(count)]
+    return events, [(("live.trades", 0), Record(b"raw", offset=seq)) for seq in range(count)]
 
 
 async def test_good_events_are_written_at_once(thread):

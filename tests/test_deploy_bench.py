@@ -129,7 +129,7 @@ def test_an_unknown_part_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.stack
 async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
-    parts = set(PARTS) - {"peers", "latency", "scale", "workers"}
+    parts = set(PARTS) - {"peers", "latency", "scale", "recovery", "workers"}
 
     figures = report(await measure(settings, TICKS, 1, parts, lambda _: None))
 
@@ -148,7 +148,7 @@ async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
 
 @pytest.mark.stack
 async def test_workers_that_run_are_measured_from_outside(settings: Settings) -> None:
-    parts = {"workers", "latency", "scale"}
+    parts = {"workers", "latency", "scale", "recovery"}
 
     figures = report(await measure(settings, FEW_TICKS, 1, parts, lambda _: None))
 
@@ -158,4 +158,5 @@ async def test_workers_that_run_are_measured_from_outside(settings: Settings) ->
     assert 0 <= figures["latency"]["p50_ms"] <= figures["latency"]["p99_ms"]
     assert figures["scale"]["state_bytes_per_instrument"] > 0
     assert figures["scale"]["save_kb"] > 0
-    assert len(figures["targets"]) == 3
+    assert figures["recovery"]["kill_to_caught_up_s"] > 1
+    assert len(figures["targets"]) == 4

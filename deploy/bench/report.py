@@ -27,6 +27,8 @@ AT_MOST: Final = {
     ("intervals", "ratio_to_five"): 1.25,
     ("latency", "p99_ratio_to_echo"): 3.0,
     ("scale", "memory_growth_mb"): 150.0,
+    # The session timeout of the group, and 5 s.
+    ("recovery", "kill_to_caught_up_s"): 15.0,
     ("store_trades", "ratio_to_bare"): 8.0,
     ("store_books", "ratio_to_bare"): 8.0,
 }

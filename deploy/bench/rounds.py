@@ -9,6 +9,7 @@ from deploy.bench.latency import latency
 from deploy.bench.meter import Span
 from deploy.bench.peers import PEERS
 from deploy.bench.processes import Tell, run_case, run_peer
+from deploy.bench.recovery import recovery
 from deploy.bench.report import Round
 from deploy.bench.scale import scale
 from deploy.bench.scratch import TICKS, copy_ticks, log_ends, scratch_namespace
@@ -21,7 +22,7 @@ from schemas.settings import Settings
 
 PARTS: Final = (
     *("produce", "stream", "peers", "intervals", "instruments", "workers"),
-    *("latency", "scale", "store", "end_to_end"),
+    *("latency", "scale", "recovery", "store", "end_to_end"),
 )
 BOOKS_SHARE: Final = 4
 """One book for so many ticks asked for: a book of 20 levels is ten trades."""
@@ -63,7 +64,7 @@ class _Round:
 
     async def run(self, *, first: bool) -> None:
         settings, ticks, parts = self._settings, self._ticks, self._parts
-        if parts - {"latency", "scale", "end_to_end"}:
+        if parts - {"latency", "scale", "recovery", "end_to_end"}:
             async with scratch_namespace(settings) as own:
                 await self._trades(own)
         if parts & {"produce", "store"}:
@@ -77,6 +78,8 @@ class _Round:
             self._figures("latency", await latency(settings, ticks))
         if "scale" in parts and first:
             self._figures("scale", await scale(settings, ticks))
+        if "recovery" in parts and first:
+            self._figures("recovery", await recovery(settings, ticks))
         if "end_to_end" in parts:
             async with scratch_namespace(settings) as own:
                 span = self.found.spans["end_to_end"] = await end_to_end(own, ticks)

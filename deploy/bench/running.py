@@ -41,6 +41,10 @@ class StreamWorker:
     def rss_mb(self) -> float:
         return float(self._process.memory_info().rss) / 1e6
 
+    def kill(self) -> None:
+        """End it by SIGKILL; it is started again as another process."""
+        self._process.kill()
+
     def metrics(self) -> Counter[str]:
         """Return its metrics: sums over all labels, by sample name."""
         return scrape(self._port)

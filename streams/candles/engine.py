@@ -43,8 +43,6 @@ PROGRESS_RECORDS = 1_000
 class Record(Protocol):
     """A record as Kafka clients give it."""
 
-    topic: str
-    partition: int
     offset: int
     key: bytes | None
     value: bytes | None
@@ -57,6 +55,8 @@ class Engine:
         self,
         kind: type[Trade | Quote] = Trade,
         *,
+        topic: str = "",
+        partition: int = 0,
         ended_sessions_max: int = 1000,
         progress_ms: int | None = None,
     ) -> None:
@@ -65,6 +65,7 @@ class Engine:
         self.void: list[StateKey] = []
         """Keys of the saved state that are to be deleted."""
         self._kind = kind
+        self._place = topic, partition
         self._ended_max = ended_sessions_max
         self._progress_ms = progress_ms
         self._scaled = Scaler()
@@ -238,7 +239,7 @@ class Engine:
         if error is None:
             out.tally["dropped", "unknown type"] += 1
             return
-        place = record.topic, record.partition, record.offset
+        place = *self._place, record.offset
         letter = DeadLetter(record.value or b"", *place, str(error), "streams", record.key)
         out.dead.append(letter)
 
