@@ -12,6 +12,12 @@ TICK_ORDERBOOK: Final = "tick_orderbook"
 AGGREGATED_OHLCV: Final = "aggregated_ohlcv"
 MARKET_BARS: Final = "market_bars"
 FEED_EVENTS: Final = "feed_events"
+DATA_COLLECTION_SESSIONS: Final = "data_collection_sessions"
+SESSION_LABELS: Final = "session_labels"
+SESSION_CHECKS: Final = "session_checks"
+SESSION_CATALOGUE: Final = "session_catalogue"
+"""A view: the newest of the three above."""
+MAINTENANCE: Final = "maintenance"
 SCHEMA_MIGRATIONS: Final = "schema_migrations"
 
 TIMES: Final = {
@@ -20,6 +26,9 @@ TIMES: Final = {
     AGGREGATED_OHLCV: "ts_open",
     MARKET_BARS: "ts_open",
     FEED_EVENTS: "source_time",
+    DATA_COLLECTION_SESSIONS: "started",
+    SESSION_LABELS: "edited",
+    SESSION_CHECKS: "checked",
 }
 """The designated timestamp of each table, nanoseconds."""
 
