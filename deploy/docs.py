@@ -11,13 +11,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from consumers.store.migrate import FOLDER
-from schemas import events, metrics, tables, topics
+from schemas import events, metrics, topics
 from schemas.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
 NOTE = "<!-- Written by `python -m deploy.docs`; change the code that it describes. -->"
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "pattern": "matches"}
-CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\) TIMESTAMP\((.*?);", re.DOTALL)
+CREATE = re.compile(
+    r"((?:-- [^\n]*\n)*)CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\) TIMESTAMP\((\w+)\)(.*?);",
+    re.DOTALL,
+)
 EVENTS = (
     *(events.Trade, events.Quote, events.Book, events.Bar),
     *(events.Start, events.Clock, events.Gap, events.Status, events.End),
@@ -128,13 +131,13 @@ def _tables() -> Iterator[str]:
     for file in sorted(FOLDER.iterdir(), key=lambda entry: entry.name):
         if not file.name.endswith(".sql"):
             continue
-        text = file.read_text()
-        remarks = [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("--")]
-        for name, body, rest in CREATE.findall(text):
+        for said, name, body, time, rest in CREATE.findall(file.read_text()):
+            remarks = [line.removeprefix("-- ") for line in said.splitlines()]
             columns = [line.strip().rstrip(",").split(" ", 1) for line in body.strip().splitlines()]
             keys = rest.partition("KEYS(")[2].rstrip(")")
+            kept = f"keys `{keys}`" if keys else "not deduplicated"
             yield from ("", f"## `{name}`", "", *remarks, "")
-            yield from (f"Designated timestamp `{tables.TIMES[name]}`, keys `{keys}`.", "")
+            yield from (f"Designated timestamp `{time}`, {kept}.", "")
             yield from _table(("column", "type"), [(_code(c), _code(kind)) for c, kind in columns])
 
 
