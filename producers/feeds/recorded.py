@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from producers.capture import read_blocks, read_lines
+from producers.capture import read_lines
+from producers.compressed import read_blocks
 from producers.feed import Lost, Observation
 from producers.feeds.binance import SPOT, USDM, BinanceParser
 from producers.pacing import paced
