@@ -21,27 +21,29 @@ from consumers.store.books import BookSink, decode_top
 from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
 from consumers.store.feed_events import FeedEventSink
+from consumers.store.sessions import SessionSink
 from consumers.store.trades import TradeSink
 from consumers.store.watch import table_fault
-from schemas.codec import candle_decoder, input_decoder
+from schemas.codec import candle_decoder, input_decoder, session_decoder
 from schemas.dead_letters import DeadLetterSink
 from schemas.errors import UnavailableError
-from schemas.events import Bar, Book, Candle, Event, Trade
+from schemas.events import Bar, Book, Candle, Event, SessionRecord, Trade
 from schemas.health import Health
 from schemas.metrics import DROPPED, ERRORS, LAG, RECEIVED, SENT
 from schemas.settings import Settings
 from schemas.tables import FEED_EVENTS
-from schemas.topics import BARS, BOOKS, CANDLES, CANDLES_QUOTES, TRADES, Topic
+from schemas.topics import BARS, BOOKS, CANDLES, CANDLES_QUOTES, SESSIONS, TRADES, Topic
 
 WATCH_INTERVAL_S = 1.0
 GC_THRESHOLD = 200_000
 """A batch is many objects at once and none in a cycle: looking for some took 40 % of the CPU."""
-KINDS: dict[Topic, tuple[type[Event], Decode]] = {
+KINDS: dict[Topic, tuple[type, Decode]] = {
     TRADES: (Trade, input_decoder.decode),
     BOOKS: (Book, decode_top),
     BARS: (Bar, input_decoder.decode),
     CANDLES: (Candle, candle_decoder.decode),
     CANDLES_QUOTES: (Candle, candle_decoder.decode),
+    SESSIONS: (SessionRecord, session_decoder.decode),
 }
 
 
@@ -95,6 +97,7 @@ class _Worker:
             BARS: BarSink(client),
             CANDLES: CandleSink(client),
             CANDLES_QUOTES: CandleSink(client),
+            SESSIONS: SessionSink(client),
         }
         self._feed_events = FeedEventSink(client)
         self._topics = {topic.full_name(settings.namespace): topic for topic in KINDS}

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from consumers.places import Places
 from schemas.codec import DECODE_ERRORS, explain
-from schemas.events import Candle, Control, End, Event, Tick
+from schemas.events import Candle, Control, End, Event, SessionRecord, Tick
 from schemas.order import Fate, Order
 
 
@@ -25,15 +25,20 @@ class Record(Protocol):
 Partition = tuple[str, int]
 """Topic and number."""
 Origin = tuple[Partition, Record]
-Decode = Callable[[Any], Event]
+Decode = Callable[[Any], Any]
 """Turns the value of a record into an event, or raises one of ``DECODE_ERRORS``."""
+
+
+UNORDERED: Final = frozenset({Candle, SessionRecord})
+"""Kinds of which all are kept: candles have one ``seq`` for many and come again, equal, after a
+crash of the stream; of the catalogue the last word counts."""
 
 
 @dataclass(slots=True)
 class Intake:
     """What a batch holds of one topic: events, beside them where they came from; and the rest."""
 
-    kind: type[Event]
+    kind: type
     decode: Decode
     events: list[Event] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
@@ -46,17 +51,17 @@ class Intake:
     def take(self, partition: Partition, records: Sequence[Record], places: Places) -> None:
         """Take the events of ``kind`` and of control from records of a partition, in order.
 
-        Ticks go by the order of truth. Candles have one ``seq`` for many and come again, equal,
-        after a crash of the stream: all of them are kept.
+        Ticks go by the order of truth.
         """
         kept: list[Record] = []
         keep_event, keep_record, kind = self.events.append, kept.append, self.kind
+        ordered = kind not in UNORDERED
         good = fate = Fate.TAKEN
         session, order = "", Order()
         for record, event in zip(records, self._decoded(partition, records), strict=True):
             if event is None:
                 continue
-            if kind is not Candle:
+            if ordered:
                 if event.session != session:
                     session = event.session
                     order = places.order(session)
@@ -96,9 +101,11 @@ class Intake:
     def _decoded_singly(self, origin: Origin) -> Event | None:
         value = origin[1].value
         try:
-            return self.decode(value)
+            event: Event = self.decode(value)
         except DECODE_ERRORS as error:
             wrong = explain(value, error)
+        else:
+            return event
         if wrong is None:
             self.dropped["unknown_type"] += 1
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from schemas.instruments import check_instrument
 from schemas.scaled import DIGITS_MAX, UNIT, scale, scale_text
 
 Floats = npt.NDArray[np.float64]
+NO_TIME: Final = int(np.iinfo(np.int64).min)
+"""What stands for null in a column of times."""
 
 
 class _Codes(dict[str, int]):

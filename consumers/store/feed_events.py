@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import cast
 
-import numpy as np
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import integers, symbols, texts, times
+from consumers.store.columns import NO_TIME, integers, symbols, texts, times
 from schemas.codec import encode
 from schemas.events import Control, Event, Start
 from schemas.instruments import check_instrument
 from schemas.tables import FEED_EVENTS
-
-NO_TIME: Final = int(np.iinfo(np.int64).min)
 
 
 class FeedEventSink:

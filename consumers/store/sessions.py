@@ -1,0 +1,68 @@
+"""The catalogue of recordings to ``data_collection_sessions``, one row a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import pandas as pd
+
+from consumers.store.client import IngestClient
+from consumers.store.columns import NO_TIME, integers, symbols, texts, times
+from schemas.codec import encode
+from schemas.events import Event, SessionRecord
+from schemas.instruments import check_instrument, split_instrument
+from schemas.tables import DATA_COLLECTION_SESSIONS
+
+COUNTED: Final = ("trades", "books", "quotes", "bars")
+
+
+class SessionSink:
+    """Keeps what the catalogue says of sessions; a later word on a recording takes its place.
+
+    Its entries are no events: they have no ``seq``, and the last one counts.
+    """
+
+    def __init__(self, client: IngestClient) -> None:
+        self._client = client
+
+    def write(self, events: Sequence[Event]) -> int:
+        frame = session_frame(cast("Sequence[SessionRecord]", events))
+        self._client.write(DATA_COLLECTION_SESSIONS, frame)
+        return len(frame)
+
+    def check(self, event: Event) -> None:
+        session_frame([cast("SessionRecord", event)])
+
+
+def session_frame(entries: Sequence[SessionRecord]) -> pd.DataFrame:
+    """Lay out the last word on each recording as a row, or raise ``DataError``."""
+    last = {(entry.session, entry.epoch, entry.started_ns): entry for entry in entries}
+    once = list(last.values())
+    for entry in once:
+        for name in entry.instruments:
+            check_instrument(name)
+    return pd.DataFrame(
+        {
+            "session": symbols([entry.session for entry in once]),
+            "epoch": integers([entry.epoch for entry in once]),
+            "state": symbols([entry.state for entry in once]),
+            "origin": symbols([entry.origin for entry in once]),
+            "owner": texts([entry.owner for entry in once]),
+            "started": times([entry.started_ns for entry in once]),
+            "updated": times([entry.heartbeat_ns for entry in once]),
+            "source_time": times([entry.source_time or NO_TIME for entry in once]),
+            "topics": texts([",".join(entry.topics) for entry in once]),
+            "venues": texts([_venues(entry) for entry in once]),
+            "instruments": texts([",".join(entry.instruments) for entry in once]),
+            **{name: integers([entry.counts.get(name, 0) for entry in once]) for name in COUNTED},
+            "gaps": integers([entry.gaps for entry in once]),
+            "reason": texts([entry.reason for entry in once]),
+            "rules": texts([encode(entry.rules).decode() for entry in once]),
+        },
+        copy=False,
+    )
+
+
+def _venues(entry: SessionRecord) -> str:
+    return ",".join(sorted({split_instrument(name)[1] for name in entry.instruments}))
