@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from schemas.events import Bar, Book, Quote, Trade
+from schemas.events import Bar, Book, Control, Quote, Trade
 
 
 class Lost(Struct, kw_only=True):
@@ -53,7 +53,14 @@ class Rejected(Struct, kw_only=True):
     topic: str = "trades"
 
 
-Observation = Trade | Quote | Book | Bar | Lost | Restored | Elapsed | Note | Rejected
+class Told(Struct, kw_only=True):
+    """A control event of a recording that is told again as it was (``producers.retelling``)."""
+
+    ts_recv: int
+    event: Control
+
+
+Observation = Trade | Quote | Book | Bar | Lost | Restored | Elapsed | Note | Rejected | Told
 
 
 class Feed(Protocol):

@@ -17,10 +17,11 @@ from producers.feed import Feed, Observation
 from producers.lanes import Lanes
 from producers.publisher import Publisher, partition_of
 from producers.recorder import Identity, Output, Recorder
+from producers.retelling import Retelling
 from producers.sessions import Catalogue
 from schemas import metrics
 from schemas.errors import FencedError, UnavailableError
-from schemas.events import NS_PER_MS, NS_PER_S, SessionRecord
+from schemas.events import NS_PER_MS, NS_PER_S, CandleRules, SessionRecord
 from schemas.health import Health
 from schemas.settings import Settings
 from schemas.topics import BARS, BOOKS, INPUTS, QUOTES, TRADES
@@ -49,23 +50,38 @@ class Summary(Struct, kw_only=True):
     """Where the ``end`` is, by topic and partition."""
 
 
-async def produce(feed: Feed, settings: Settings, health: Health, stop: asyncio.Event) -> Summary:
+async def produce(
+    feed: Feed,
+    settings: Settings,
+    health: Health,
+    stop: asyncio.Event,
+    retold: CandleRules | None = None,
+) -> Summary:
     """Publish a feed until it is exhausted or stopped; return what was recorded.
 
-    A feed that raises ends its session as failed. Raises ``UnavailableError`` if Kafka is away
-    when it is stopped, ``FencedError`` if the session belongs to somebody else.
+    With the rules of a recording that is told again, its events keep their order and no control
+    event is added (``producers.retelling``). A feed that raises ends its session as failed.
+    Raises ``UnavailableError`` if Kafka is away when it is stopped, ``FencedError`` if the
+    session belongs to somebody else.
     """
     async with Publisher(settings, health) as publisher:
-        return await _Recording(feed, settings, publisher, await publisher.partitions()).run(stop)
+        partitions = await publisher.partitions()
+        return await _Recording(feed, settings, publisher, partitions, retold).run(stop)
 
 
 class _Recording:
     """One feed, from its claim on the session to its end."""
 
     def __init__(
-        self, feed: Feed, settings: Settings, publisher: Publisher, partitions: int
+        self,
+        feed: Feed,
+        settings: Settings,
+        publisher: Publisher,
+        partitions: int,
+        retold: CandleRules | None,
     ) -> None:
         self._feed = feed
+        self._retold = retold
         self._settings = settings
         self._publisher = publisher
         self._lanes = Lanes(
@@ -77,16 +93,17 @@ class _Recording:
 
     async def run(self, stop: asyncio.Event) -> Summary:
         self._entry = await self._catalogue.claim(self._new_entry())
-        self._recorder = Recorder(
-            Identity(
-                session=self._entry.session,
-                epoch=self._entry.epoch,
-                origin=self._feed.origin,
-                rules=self._entry.rules,
-            ),
-            self._settings.produce,
-            self._settings.namespace,
-            self._lanes,
+        identity = Identity(
+            session=self._entry.session,
+            epoch=self._entry.epoch,
+            origin=self._feed.origin,
+            rules=self._entry.rules,
+        )
+        settings, lanes = self._settings, self._lanes
+        self._recorder: Recorder | Retelling = (
+            Retelling(identity, lanes)
+            if self._retold
+            else Recorder(identity, settings.produce, settings.namespace, lanes)
         )
         log.info("session started session=%s epoch=%d", self._entry.session, self._entry.epoch)
         feeding = asyncio.create_task(self._publish_feed(stop))
@@ -114,7 +131,7 @@ class _Recording:
             heartbeat_timeout_ms=produce.heartbeat_timeout_ms,
             topics=tuple(topic.name for topic in INPUTS),
             instruments=self._feed.instruments,
-            rules=self._settings.stream.rules,
+            rules=self._retold or self._settings.stream.rules,
         )
 
     async def _publish_feed(self, stop: asyncio.Event) -> None:
