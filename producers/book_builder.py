@@ -6,18 +6,15 @@ and each must continue the one before it.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
+from producers.order_book import OrderBook
 from schemas.events import Level
 
 BUFFERED_MAX: Final = 10_000
 """Updates kept while there is no snapshot; the oldest go first."""
-LEVELS_MAX: Final = 20_000
-"""Levels a side; of more, the half near the top stays."""
 
 
 class Update(NamedTuple):
@@ -48,8 +45,7 @@ class BookBuilder:
     def __init__(self) -> None:
         self.synced = False
         self.last_id = 0
-        self._bids = _Side(1)
-        self._asks = _Side(-1)
+        self._book = OrderBook()
         self._waiting: deque[Update] = deque(maxlen=BUFFERED_MAX)
 
     def reset(self, last_id: int, bids: list[Level], asks: list[Level]) -> list[Update]:
@@ -60,9 +56,7 @@ class BookBuilder:
         if self.synced and last_id < self.last_id:
             return []
         self.synced, self.last_id = True, last_id
-        self._bids, self._asks = _Side(1), _Side(-1)
-        self._bids.apply(bids)
-        self._asks.apply(asks)
+        self._book.reset(bids, asks)
         waited = list(self._waiting)
         self._waiting.clear()
         return waited
@@ -76,9 +70,8 @@ class BookBuilder:
             return Outcome.STALE
         if update.previous_id <= self.last_id:
             self.last_id = update.last_id
-            self._bids.apply(update.bids)
-            self._asks.apply(update.asks)
-            if not self._crossed():
+            self._book.apply(update.bids, update.asks)
+            if not self._book.crossed:
                 return Outcome.APPLIED
         self.synced = False
         self._waiting.append(update)
@@ -86,36 +79,4 @@ class BookBuilder:
 
     def top(self, depth: int) -> tuple[list[Level], list[Level]]:
         """Return the best bids and asks, best first."""
-        return self._bids.top(depth), self._asks.top(depth)
-
-    def _crossed(self) -> bool:
-        bids, asks = self.top(1)
-        return bool(bids and asks) and bids[0][0] >= asks[0][0]
-
-
-class _Side:
-    """Prices in order, the best last, where a list is quickest to change."""
-
-    def __init__(self, sign: int) -> None:
-        self._sign = sign
-        self._order: list[float] = []
-        self._sizes: dict[float, float] = {}
-
-    def apply(self, levels: Iterable[Level]) -> None:
-        order, sizes, sign = self._order, self._sizes, self._sign
-        for price, size in levels:
-            rank = sign * price
-            if size:
-                if rank not in sizes:
-                    insort(order, rank)
-                sizes[rank] = size
-            elif sizes.pop(rank, None) is not None:
-                del order[bisect_left(order, rank)]
-        if len(order) > LEVELS_MAX:
-            for rank in order[: LEVELS_MAX // 2]:
-                del sizes[rank]
-            del order[: LEVELS_MAX // 2]
-
-    def top(self, depth: int) -> list[Level]:
-        sign, sizes = self._sign, self._sizes
-        return [(sign * rank, sizes[rank]) for rank in self._order[: -depth - 1 : -1]]
+        return self._book.top(depth)

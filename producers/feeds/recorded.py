@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Final, Protocol
 from producers.capture import read_lines
 from producers.compressed import read_blocks
 from producers.feed import Lost, Observation
+from producers.feeds import bybit, coinbase, kraken, okx
 from producers.feeds.binance import SPOT, USDM, BinanceParser
 from producers.pacing import paced
+from producers.venue_times import seconds_ns
 from schemas import metrics
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError, UnknownNameError
@@ -27,6 +30,11 @@ JUMP_NS_MAX: Final = 3_600 * NS_PER_S
 """A receive time further ahead is believed when the next one is as late."""
 
 
+CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
+"""After an address: a connection, and what was sent on it."""
+RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
+
+
 class Parser(Protocol):
     """Turns the frames of one recording into observations; raises for a foreign frame."""
 
@@ -35,7 +43,14 @@ class Parser(Protocol):
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]: ...
 
 
-PARSERS: dict[str, Callable[[str, int], Parser]] = {SPOT: BinanceParser, USDM: BinanceParser}
+PARSERS: dict[str, Callable[[str, int], Parser]] = {
+    SPOT: BinanceParser,
+    USDM: BinanceParser,
+    bybit.VENUE: bybit.BybitParser,
+    coinbase.VENUE: coinbase.CoinbaseParser,
+    kraken.VENUE: kraken.KrakenParser,
+    okx.VENUE: okx.OkxParser,
+}
 """By venue; called with the venue and the depth of books."""
 
 
@@ -109,9 +124,10 @@ class RecordedFeed:
             try:
                 for number, text, torn in read_lines(path):
                     head, _, frame = text.partition(b" ")
-                    if head.isdigit() and len(head) == 19:
-                        yield path, number, int(head), frame, torn
-                    elif text:
+                    ts_recv = _receive_ns(head)
+                    if ts_recv is not None:
+                        yield path, number, ts_recv, frame, torn
+                    elif text and not frame.startswith(CONNECTION_MARKS):
                         reason = "torn last line" if torn else "foreign line"
                         self._skip(reason, path, number, "no receive time in ns")
             except DataError as error:
@@ -122,6 +138,14 @@ class RecordedFeed:
         if sum(self.skipped.values()) <= LOGGED_MAX:
             detail = str(why)[:200]
             log.warning("skipped reason=%r file=%s line=%d why=%r", reason, path, number, detail)
+
+
+def _receive_ns(head: bytes) -> int | None:
+    """Read ``<ns>``, or ``<seconds>:`` as other recorders write it; None if it is neither."""
+    if head.isdigit() and len(head) == 19:
+        return int(head)
+    found = RECEIVED_S.fullmatch(head)
+    return seconds_ns(found[1].decode()) if found else None
 
 
 _Received = tuple[Path, int, int, bytes, bool]

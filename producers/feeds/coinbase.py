@@ -1,0 +1,160 @@
+"""Coinbase Exchange (``COINBASE``): trades, best quotes and books of the public WebSocket feed.
+
+The feed numbers the trades of a product without holes; updates of books have no number, and what
+shows that one is missing is a book that crosses. Source: Coinbase's documentation of the channels
+``matches`` (whose side is the maker's), ``level2`` and ``ticker``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from producers.books import Books, Change
+from producers.feed import Lost, Observation, Restored
+from producers.order_book import BookLevel
+from producers.venue_times import iso_ns
+from schemas.errors import DataError
+from schemas.events import Quote, Trade
+from schemas.instruments import instrument_of
+
+VENUE: Final = "COINBASE"
+MakerSide = Literal["buy", "sell"]
+
+
+class _Type(Struct):
+    type: str
+    message: str = ""
+    reason: str = ""
+
+
+class _Match(Struct):
+    product_id: str
+    trade_id: int
+    side: MakerSide
+    price: float
+    size: float
+    time: str
+
+
+class _Snapshot(Struct):
+    product_id: str
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+    time: str = ""
+
+
+class _Update(Struct):
+    product_id: str
+    changes: list[tuple[MakerSide, float, float]]
+    time: str
+
+
+class _Ticker(Struct):
+    product_id: str
+    best_bid: float
+    best_ask: float
+    time: str = ""
+    best_bid_size: float | None = None
+    best_ask_size: float | None = None
+
+
+_decode_type = Decoder(_Type).decode
+_decode_match = Decoder(_Match, strict=False).decode
+_decode_snapshot = Decoder(_Snapshot, strict=False).decode
+_decode_update = Decoder(_Update, strict=False).decode
+_decode_ticker = Decoder(_Ticker, strict=False).decode
+
+
+class CoinbaseParser:
+    """Frames of one connection, in receiving order, to observations."""
+
+    version = 1
+    """Raised when the same frames give other observations."""
+
+    def __init__(self, venue: str, depth: int) -> None:
+        self._venue = venue
+        self.books = Books(depth)
+        self._trade_ids: dict[str, int] = {}
+
+    def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
+        """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
+        head = _decode_type(text)
+        match head.type:
+            case "match" | "last_match":
+                return self._match(ts_recv, _decode_match(text))
+            case "l2update":
+                return self._update(ts_recv, _decode_update(text))
+            case "snapshot":
+                return self._snapshot(ts_recv, _decode_snapshot(text))
+            case "ticker":
+                return [self._quote(ts_recv, _decode_ticker(text))]
+            case "heartbeat" | "subscriptions" | "status":
+                return []
+            case "error":
+                raise DataError("coinbase refuses", f"{head.message} {head.reason}".strip()[:200])
+        raise DataError("message is unknown", repr(head.type)[:80])
+
+    def _match(self, ts_recv: int, match: _Match) -> list[Observation]:
+        instrument = instrument_of(match.product_id, self._venue)
+        trade = Trade(
+            session="",
+            epoch=0,
+            seq=0,
+            instrument=instrument,
+            ts_event=iso_ns(match.time),
+            ts_recv=ts_recv,
+            price=match.price,
+            size=match.size,
+            side="sell" if match.side == "buy" else "buy",
+            trade_id=str(match.trade_id),
+        )
+        expected = self._trade_ids.get(instrument, match.trade_id - 1) + 1
+        self._trade_ids[instrument] = max(match.trade_id, expected - 1)
+        if match.trade_id <= expected:
+            return [trade]
+        names = (instrument,)
+        reason = f"trades {expected} to {match.trade_id - 1} did not come"
+        lost = Lost(ts_recv=ts_recv, reason=reason, instruments=names)
+        return [lost, Restored(ts_recv=ts_recv, instruments=names), trade]
+
+    def _snapshot(self, ts_recv: int, snapshot: _Snapshot) -> list[Observation]:
+        change = Change(
+            instrument=instrument_of(snapshot.product_id, self._venue),
+            ts_event=iso_ns(snapshot.time) if snapshot.time else 0,
+            ts_recv=ts_recv,
+            bids=snapshot.bids,
+            asks=snapshot.asks,
+            fresh=True,
+        )
+        return self.books.change(change)
+
+    def _update(self, ts_recv: int, update: _Update) -> list[Observation]:
+        sides: dict[str, list[BookLevel]] = {"buy": [], "sell": []}
+        for side, price, size in update.changes:
+            sides[side].append((price, size))
+        change = Change(
+            instrument=instrument_of(update.product_id, self._venue),
+            ts_event=iso_ns(update.time),
+            ts_recv=ts_recv,
+            bids=sides["buy"],
+            asks=sides["sell"],
+        )
+        return self.books.change(change)
+
+    def _quote(self, ts_recv: int, ticker: _Ticker) -> Quote:
+        bid, ask = ticker.best_bid or None, ticker.best_ask or None
+        return Quote(
+            session="",
+            epoch=0,
+            seq=0,
+            instrument=instrument_of(ticker.product_id, self._venue),
+            ts_event=iso_ns(ticker.time) if ticker.time else 0,
+            ts_recv=ts_recv,
+            bid_price=bid,
+            bid_size=ticker.best_bid_size if bid else None,
+            ask_price=ask,
+            ask_size=ticker.best_ask_size if ask else None,
+        )

@@ -1,0 +1,183 @@
+"""OKX (``OKX``): trades, best quotes and books of the public WebSocket v5.
+
+Sizes of swaps and futures are in contracts, as sent. Source of the rule for books: OKX's API
+guide, "Checksum" and "prevSeqId": each update continues the sequence of the one before, and the
+signed CRC-32 of the 25 best levels a side, in the digits as sent, must be right.
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import Final
+from zlib import crc32
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from producers.books import Books, Change, CheckedBook
+from producers.feed import Observation
+from producers.order_book import BookLevel, level_of
+from schemas.errors import DataError
+from schemas.events import NS_PER_MS, Quote, Side, Trade
+from schemas.instruments import instrument_of
+
+VENUE: Final = "OKX"
+CHECKED_LEVELS: Final = 25
+BOOKS: Final = frozenset(("books", "books-l2-tbt", "books50-l2-tbt"))
+TRADES: Final = frozenset(("trades", "trades-all"))
+
+
+class _Arg(Struct, rename={"symbol": "instId"}):
+    channel: str
+    symbol: str = ""
+
+
+class _Frame(Struct):
+    arg: _Arg | None = None
+    action: str | None = None
+    data: Raw = Raw()
+    event: str | None = None
+    code: str = ""
+    msg: str = ""
+
+
+class _Trade(Struct, rename={"symbol": "instId", "trade_id": "tradeId"}):
+    symbol: str
+    trade_id: str
+    px: float
+    sz: float
+    side: Side
+    ts: int
+
+
+class _Book(Struct, rename={"sequence": "seqId", "previous": "prevSeqId"}):
+    bids: list[tuple[str, str, str, str]]
+    asks: list[tuple[str, str, str, str]]
+    ts: int
+    checksum: int | None = None
+    sequence: int | None = None
+    previous: int | None = None
+
+
+class _Ticker(
+    Struct,
+    rename={"bid": "bidPx", "bid_size": "bidSz", "ask": "askPx", "ask_size": "askSz"},
+):
+    ts: int
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+
+
+_decode_frame = Decoder(_Frame).decode
+_decode_trades = Decoder(list[_Trade], strict=False).decode
+_decode_books = Decoder(list[_Book], strict=False).decode
+_decode_tickers = Decoder(list[_Ticker], strict=False).decode
+
+
+class OkxParser:
+    """Frames of one connection, in receiving order, to observations."""
+
+    version = 1
+    """Raised when the same frames give other observations."""
+
+    def __init__(self, venue: str, depth: int) -> None:
+        self._venue = venue
+        self.books = Books(depth, _OkxBook)
+
+    def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
+        """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
+        if text == b"pong":
+            return []
+        frame = _decode_frame(text)
+        if frame.event == "error":
+            raise DataError("okx refuses", f"{frame.code} {frame.msg}"[:200])
+        if frame.event is not None:
+            return []
+        if frame.arg is None:
+            raise DataError("frame is of no channel", repr(text[:80]))
+        channel, instrument = frame.arg.channel, instrument_of(frame.arg.symbol, self._venue)
+        if channel in TRADES:
+            return [_trade(instrument, ts_recv, trade) for trade in _decode_trades(frame.data)]
+        if channel in BOOKS:
+            fresh = frame.action == "snapshot"
+            books = _decode_books(frame.data)
+            changes = [_change(instrument, ts_recv, book, fresh=fresh) for book in books]
+            return [o for change in changes for o in self.books.change(change)]
+        if channel == "tickers":
+            return [_quote(instrument, ts_recv, ticker) for ticker in _decode_tickers(frame.data)]
+        raise DataError("channel is unknown", repr(channel)[:80])
+
+
+class _OkxBook(CheckedBook):
+    """Levels are price, size, and the digits that they add to the checksum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sequence: int | None = None
+
+    def take(self, change: Change) -> str:
+        expected, previous = self._sequence, change.previous_id
+        if None not in {expected, previous} and previous != expected:
+            return f"update continues {previous}, not {expected}"
+        self._sequence = change.update_id
+        wrong = super().take(change)
+        if change.checksum not in {None, self.checksum()}:
+            return "checksum of the book is wrong"
+        return wrong
+
+    def checksum(self) -> int:
+        """Return the signed CRC-32 of bid, ask, bid, ask ...; what one side lacks is left out."""
+        pairs = zip_longest(*self.top(CHECKED_LEVELS))
+        text = ":".join([level[2] for pair in pairs for level in pair if level])
+        checksum = crc32(text.encode())
+        return checksum - (checksum >> 31 << 32)
+
+
+def _change(instrument: str, ts_recv: int, update: _Book, *, fresh: bool) -> Change:
+    return Change(
+        instrument=instrument,
+        ts_event=update.ts * NS_PER_MS,
+        ts_recv=ts_recv,
+        bids=[_level(*row) for row in update.bids],
+        asks=[_level(*row) for row in update.asks],
+        fresh=fresh,
+        update_id=update.sequence,
+        previous_id=None if fresh else update.previous,
+        checksum=update.checksum,
+    )
+
+
+def _level(price: str, size: str, *_: str) -> BookLevel:
+    return level_of(price, size, f"{price}:{size}")
+
+
+def _trade(instrument: str, ts_recv: int, trade: _Trade) -> Trade:
+    return Trade(
+        session="",
+        epoch=0,
+        seq=0,
+        instrument=instrument,
+        ts_event=trade.ts * NS_PER_MS,
+        ts_recv=ts_recv,
+        price=trade.px,
+        size=trade.sz,
+        side=trade.side,
+        trade_id=trade.trade_id,
+    )
+
+
+def _quote(instrument: str, ts_recv: int, ticker: _Ticker) -> Quote:
+    return Quote(
+        session="",
+        epoch=0,
+        seq=0,
+        instrument=instrument,
+        ts_event=ticker.ts * NS_PER_MS,
+        ts_recv=ts_recv,
+        bid_price=ticker.bid or None,
+        bid_size=ticker.bid_size if ticker.bid else None,
+        ask_price=ticker.ask or None,
+        ask_size=ticker.ask_size if ticker.ask else None,
+    )
