@@ -11,6 +11,7 @@ import time
 import pandas as pd
 from questdb import Protocol, QuestDBError, QuestDBErrorCode, Sender
 
+from consumers.store.lease import Gate
 from schemas.errors import RejectedError, UnavailableError
 from schemas.metrics import STORE_FLUSH
 from schemas.sections import QuestDb
@@ -41,6 +42,7 @@ class IngestClient:
     def __init__(self, settings: QuestDb) -> None:
         self._settings = settings
         self._sender: Sender | None = None
+        self._gate = Gate(settings)
 
     def write(self, table: str, frame: pd.DataFrame) -> None:
         """Write the rows and return when they are acknowledged; categories become symbols.
@@ -48,6 +50,7 @@ class IngestClient:
         Raises ``UnavailableError``, after which some or all rows may be stored, or
         ``RejectedError``, after which none is.
         """
+        self._gate.enter()
         started = time.monotonic()
         try:
             sender = self._connected()
@@ -57,12 +60,14 @@ class IngestClient:
             self.close()
             raise self._explain(table, len(frame), error) from error
         STORE_FLUSH.labels(table).observe(time.monotonic() - started)
+        self._gate.leave()
 
     def close(self) -> None:
         """Let go of the connection and of what is unsent; ``write`` connects again."""
         if self._sender is not None:
             self._sender.close(flush=False)
             self._sender = None
+        self._gate.close()
 
     def _connected(self) -> Sender:
         if self._sender is None:
