@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consumers.store.reader import EARLIEST_NS, LATEST_NS, check_rows
 from consumers.store.sql import Database, Row
+from consumers.store.visible import visible_rows
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.intervals import check_interval
 from schemas.scaled import DECIMALS_MAX, PRODUCT_DECIMALS_MAX, decimal_text, scale_text
@@ -17,11 +18,12 @@ FROM market_bars
 WHERE instrument = %(instrument)s AND interval = %(interval)s AND source = %(source)s
     AND price_type = %(price_type)s AND adjustment = %(adjustment)s
     AND ts_open >= cast(%(since)s AS TIMESTAMP_NS) AND ts_open < cast(%(until)s AS TIMESTAMP_NS)
+    AND {visible}
 ORDER BY ts_open, ts_recv, session
 LIMIT 1000001
 """
-_SOURCES = "SELECT DISTINCT source FROM market_bars WHERE instrument = %(instrument)s"
-_INSTRUMENTS = "SELECT DISTINCT instrument FROM market_bars"
+_SOURCES = "SELECT DISTINCT source FROM market_bars WHERE instrument = %(instrument)s AND {visible}"
+_INSTRUMENTS = "SELECT DISTINCT instrument FROM market_bars WHERE {visible}"
 
 
 def bars(  # noqa: PLR0913 - the options of a query
@@ -43,7 +45,8 @@ def bars(  # noqa: PLR0913 - the options of a query
     named: they are never mixed.
     """
     check_interval(interval)
-    rows = db.rows(
+    rows = visible_rows(
+        db,
         _BARS,
         instrument=instrument,
         interval=interval,
@@ -58,9 +61,9 @@ def bars(  # noqa: PLR0913 - the options of a query
 
 
 def _source(db: Database, instrument: str, source: str | None) -> str:
-    known = sorted(row["source"] for row in db.rows(_SOURCES, instrument=instrument))
+    known = sorted(row["source"] for row in visible_rows(db, _SOURCES, instrument=instrument))
     if not known:
-        names = [row["instrument"] for row in db.rows(_INSTRUMENTS)]
+        names = [row["instrument"] for row in visible_rows(db, _INSTRUMENTS)]
         raise UnknownNameError.of("instrument", instrument, names)
     if source is not None and source not in known:
         raise UnknownNameError.of("source", source, known)

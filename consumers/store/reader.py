@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from consumers.store.coverage import Recording, Span
 from consumers.store.sql import Database, Row
+from consumers.store.visible import visible_rows
 from schemas.errors import SettingsError, TimedOutError, UnknownNameError
 from schemas.events import NS_PER_MS, CandleRules
 from schemas.intervals import INTERVALS, check_interval
@@ -21,6 +21,7 @@ LATEST_NS = 9_214_646_399_999_999_999
 """The last time that QuestDB knows."""
 POLL_INTERVAL_S = 0.02
 ROWS_MAX: Final = 1_000_000
+_SUMS: Final = ("volume", "quote_volume", "buy_volume", "buy_quote_volume")
 _rules_decoder = msgspec.json.Decoder(CandleRules)
 
 # One row more than is answered.
@@ -33,18 +34,19 @@ SELECT instrument, session, price_type, interval, ts_open::long AS ts_open,
 FROM aggregated_ohlcv
 WHERE instrument = %(instrument)s AND interval = %(interval)s AND price_type = %(price_type)s
     AND ts_open >= cast(%(since)s AS TIMESTAMP_NS) AND ts_open < cast(%(until)s AS TIMESTAMP_NS)
+    AND {visible}
 ORDER BY ts_open, session
 LIMIT 1000001
 """
 _STORED_INTERVALS = """
 SELECT DISTINCT interval FROM aggregated_ohlcv
-WHERE instrument = %(instrument)s AND price_type = %(price_type)s
+WHERE instrument = %(instrument)s AND price_type = %(price_type)s AND {visible}
 """
 # An instrument belongs to a session that has a candle or a book of it; takeovers know no time.
 _SESSIONS = """
 SELECT session, min(source_time)::long AS since, max(source_time)::long AS until
 FROM feed_events
-WHERE source_time > cast(0 AS TIMESTAMP_NS) AND session IN (
+WHERE source_time > cast(0 AS TIMESTAMP_NS) AND {visible} AND session IN (
     SELECT DISTINCT session FROM aggregated_ohlcv WHERE instrument = %(instrument)s
     UNION SELECT DISTINCT session FROM tick_orderbook WHERE instrument = %(instrument)s
 )
@@ -64,14 +66,14 @@ WHERE t.ticked >= c.closed
 """
 _TURNS = """
 SELECT session, type, ts_from::long AS ts_from, ts_to::long AS ts_to, instruments, rules
-FROM feed_events WHERE type IN ('start', 'gap', 'end')
+FROM feed_events WHERE type IN ('start', 'gap', 'end') AND {visible}
 ORDER BY session, seq
 """
 _LATEST = """
 SELECT instrument, interval, ts_open::long AS ts_open, open, high, low, close,
     volume::varchar AS volume, quote_volume::varchar AS quote_volume, vwap, trades_count,
     buy_volume::varchar AS buy_volume, buy_quote_volume::varchar AS buy_quote_volume, flags
-FROM aggregated_ohlcv WHERE session = %(session)s
+FROM aggregated_ohlcv WHERE {visible}
 LATEST ON ts_open PARTITION BY instrument, interval
 ORDER BY instrument, interval
 """
@@ -80,19 +82,20 @@ _BOOK = f"""
 SELECT instrument, session, seq, ts_event::long AS ts_event, ts_recv::long AS ts_recv, update_id,
     {", ".join(book_columns())}
 FROM (
-    SELECT * FROM tick_orderbook WHERE instrument = %(instrument)s ORDER BY ts_event DESC LIMIT 99
+    SELECT * FROM tick_orderbook WHERE instrument = %(instrument)s AND {{visible}}
+    ORDER BY ts_event DESC LIMIT 99
 )
 ORDER BY ts_event DESC, seq DESC LIMIT 1
 """  # noqa: S608 - columns from a fixed list
 _INSTRUMENTS = """
-SELECT DISTINCT instrument FROM tick_prices
-UNION SELECT DISTINCT instrument FROM tick_orderbook
-UNION SELECT DISTINCT instrument FROM aggregated_ohlcv
+SELECT DISTINCT instrument FROM tick_prices WHERE {visible}
+UNION SELECT DISTINCT instrument FROM tick_orderbook WHERE {visible}
+UNION SELECT DISTINCT instrument FROM aggregated_ohlcv WHERE {visible}
 """
 _COUNTS = {
-    "trades": "SELECT count() AS n FROM tick_prices WHERE session = %(session)s",
-    "books": "SELECT count() AS n FROM tick_orderbook WHERE session = %(session)s",
-    "candles": "SELECT count() AS n FROM aggregated_ohlcv WHERE session = %(session)s",
+    "trades": "SELECT count() AS n FROM tick_prices WHERE {visible}",
+    "books": "SELECT count() AS n FROM tick_orderbook WHERE {visible}",
+    "candles": "SELECT count() AS n FROM aggregated_ohlcv WHERE {visible}",
 }
 _APPLIED = 'SELECT name, "writerTxn" = "sequencerTxn" AS applied FROM wal_tables()'
 
@@ -116,14 +119,11 @@ def candles(  # noqa: PLR0913 - the options of a query
     """
     check_interval(interval)
     asked = {"instrument": instrument, "interval": interval, "price_type": price_type}
-    rows = db.rows(_CANDLES, **asked, since=since, until=until)
+    rows = visible_rows(db, _CANDLES, session, **asked, since=since, until=until)
     check_rows(rows, f"{instrument} {interval}")
     if not rows:
         _check_known(db, instrument)
-    if session is not None:
-        rows = [row for row in rows if row["session"] == session]
-    buckets = groupby(_last_words(rows), key=lambda row: row["ts_open"])
-    return [min(bucket, key=_rank) for _, bucket in buckets]
+    return _best(rows)
 
 
 def check_rows(rows: Sequence[Row], what: str) -> None:
@@ -138,7 +138,7 @@ def check_rows(rows: Sequence[Row], what: str) -> None:
 
 def intervals(db: Database, instrument: str, price_type: str = "trade") -> list[str]:
     """Return the intervals of which an instrument has stored candles, shortest first."""
-    rows = db.rows(_STORED_INTERVALS, instrument=instrument, price_type=price_type)
+    rows = visible_rows(db, _STORED_INTERVALS, instrument=instrument, price_type=price_type)
     return sorted((row["interval"] for row in rows), key=INTERVALS.index)
 
 
@@ -151,7 +151,7 @@ def recordings(db: Database, instrument: str, session: str | None = None) -> lis
     behind = {row["session"]: row["closed"] for row in db.rows(_BEHIND, instrument=instrument)}
     gaps: dict[str, list[Span]] = {}
     grace_ns: dict[str, int] = {}
-    for row in db.rows(_TURNS):
+    for row in visible_rows(db, _TURNS, session):
         name, named = row["session"], (row["instruments"] or "").split(",")
         if row["type"] == "start":
             grace_ns[name] = _rules_decoder.decode(row["rules"]).grace_ms * NS_PER_MS
@@ -169,14 +169,13 @@ def recordings(db: Database, instrument: str, session: str | None = None) -> lis
             ),
             tuple(gaps.get(name, ())),
         )
-        for row in db.rows(_SESSIONS, instrument=instrument)
-        if session in (None, row["session"])
+        for row in visible_rows(db, _SESSIONS, session, instrument=instrument)
     ]
 
 
 def latest_candles(db: Database, session: str) -> list[Row]:
     """Return the newest closed candle of each instrument and interval of a session."""
-    return [_candle(row) for row in db.rows(_LATEST, session=session)]
+    return [_candle(row) for row in visible_rows(db, _LATEST, session)]
 
 
 def book(db: Database, instrument: str) -> Row | None:
@@ -184,7 +183,7 @@ def book(db: Database, instrument: str) -> Row | None:
 
     Raises ``UnknownNameError``.
     """
-    rows = db.rows(_BOOK, instrument=instrument)
+    rows = visible_rows(db, _BOOK, instrument=instrument)
     if not rows:
         _check_known(db, instrument)
     return rows[0] if rows else None
@@ -192,12 +191,12 @@ def book(db: Database, instrument: str) -> Row | None:
 
 def instruments(db: Database) -> list[str]:
     """Return the names of all instruments of which something is stored."""
-    return sorted(row["instrument"] for row in db.rows(_INSTRUMENTS))
+    return sorted(row["instrument"] for row in visible_rows(db, _INSTRUMENTS))
 
 
 def counts(db: Database, session: str) -> dict[str, int]:
     """Count the rows of a session: ``trades``, ``books``, ``candles`` (each revision is one)."""
-    return {name: int(db.rows(query, session=session)[0]["n"]) for name, query in _COUNTS.items()}
+    return {name: int(visible_rows(db, query, session)[0]["n"]) for name, query in _COUNTS.items()}
 
 
 def wait_applied(db: Database, seconds: float) -> None:
@@ -215,16 +214,32 @@ def wait_applied(db: Database, seconds: float) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
-def _last_words(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the last word on each candle of each session: its highest repair, then revision."""
-    for _, editions in groupby(rows, key=lambda row: (row["ts_open"], row["session"])):
-        yield max(map(_candle, editions), key=lambda row: (row["repair"], row["revision"]))
+def _best(rows: Iterable[Row]) -> list[Row]:
+    """Return the best candle of each bucket; rows are in order of time."""
+    last_words: dict[tuple[int, str], Row] = {}
+    for row in rows:
+        key = row["ts_open"], row["session"]
+        other = last_words.get(key)
+        if other is None or _edition(row) > _edition(other):
+            last_words[key] = row
+    best: dict[int, Row] = {}
+    for row in last_words.values():
+        other = best.get(row["ts_open"])
+        if other is None or _rank(row) < _rank(other):
+            best[row["ts_open"]] = row
+    return [_candle(row) for row in best.values()]
+
+
+def _edition(row: Row) -> tuple[int, int]:
+    return row["repair"], row["revision"]
 
 
 def _candle(row: Row) -> Row:
-    sums = ("volume", "quote_volume", "buy_volume", "buy_quote_volume")
-    flags = row["flags"].split(",") if row["flags"] else []
-    return {"repair": 0} | row | {name: _plain(row[name]) for name in sums} | {"flags": flags}
+    for name in _SUMS:
+        row[name] = _plain(row[name])
+    row["flags"] = row["flags"].split(",") if row["flags"] else []
+    row.setdefault("repair", 0)
+    return row
 
 
 def _plain(decimal: str) -> str:
@@ -233,7 +248,7 @@ def _plain(decimal: str) -> str:
 
 
 def _rank(candle: Row) -> tuple[bool, bool, int, str]:
-    flags = candle["flags"]
+    flags = candle["flags"] or ""
     return "gap" in flags, "partial" in flags, -candle["trades_count"], candle["session"]
 
 

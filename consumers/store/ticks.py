@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from consumers.store.sql import Database, Row
+from consumers.store.visible import visible_rows
 from schemas.events import NS_PER_S, Trade
 
 MINUTE_NS: Final = 60 * NS_PER_S
 PAGE_TICKS_MAX: Final = 20_000
 
 _OF_SPAN = """
-    session = %(session)s AND instrument = %(instrument)s
+    {visible} AND instrument = %(instrument)s
     AND ts_event >= cast(%(since)s AS TIMESTAMP_NS) AND ts_event < cast(%(until)s AS TIMESTAMP_NS)
 """
-_INSTRUMENTS = "SELECT DISTINCT instrument FROM tick_prices WHERE session = %(session)s"
+_INSTRUMENTS = "SELECT DISTINCT instrument FROM tick_prices WHERE {visible}"
 _SESSIONS = """
 SELECT DISTINCT session FROM tick_prices
-WHERE instrument = %(instrument)s
+WHERE instrument = %(instrument)s AND {visible}
     AND ts_event >= cast(%(since)s AS TIMESTAMP_NS) AND ts_event < cast(%(until)s AS TIMESTAMP_NS)
 """
 _MINUTES = f"""
@@ -34,12 +35,12 @@ ORDER BY seq LIMIT {PAGE_TICKS_MAX}
 _TURNS = """
 SELECT type, source_time::long AS source_time, ts_from::long AS ts_from, ts_to::long AS ts_to,
     instruments
-FROM feed_events WHERE session = %(session)s AND type IN ('start', 'gap')
+FROM feed_events WHERE {visible} AND type IN ('start', 'gap')
 ORDER BY seq
 """
 _LAST = """
 SELECT max(source_time)::long AS source_time, max(seq) AS seq
-FROM feed_events WHERE session = %(session)s
+FROM feed_events WHERE {visible}
 """
 
 
@@ -64,23 +65,23 @@ class Told(NamedTuple):
 
 def told(db: Database, session: str) -> Told | None:
     """Return what the control events say; None if the start of the session is not stored."""
-    turns = db.rows(_TURNS, session=session)
+    turns = visible_rows(db, _TURNS, session)
     starts = [row["source_time"] for row in turns if row["type"] == "start"]
     if not starts:
         return None
-    (last,) = db.rows(_LAST, session=session)
+    (last,) = visible_rows(db, _LAST, session)
     gaps = tuple(_gap(row) for row in turns if row["type"] == "gap")
     return Told(starts[0], last["source_time"], last["seq"], gaps)
 
 
 def instruments(db: Database, session: str) -> list[str]:
     """Return the instruments of which a session has trades."""
-    return sorted(row["instrument"] for row in db.rows(_INSTRUMENTS, session=session))
+    return sorted(row["instrument"] for row in visible_rows(db, _INSTRUMENTS, session))
 
 
 def sessions(db: Database, instrument: str, since: int, until: int) -> list[str]:
     """Return the sessions that have trades of an instrument in ``[since, until)``."""
-    rows = db.rows(_SESSIONS, instrument=instrument, since=since, until=until)
+    rows = visible_rows(db, _SESSIONS, instrument=instrument, since=since, until=until)
     return sorted(row["session"] for row in rows)
 
 
@@ -88,17 +89,17 @@ def minutes(
     db: Database, session: str, instrument: str, since: int, until: int
 ) -> list[tuple[int, int]]:
     """Return ``(ts_open, trades)`` of the minutes of UTC that have trades, in order."""
-    span = {"session": session, "instrument": instrument, "since": since, "until": until}
-    return [(row["ts_open"], row["ticks"]) for row in db.rows(_MINUTES, **span)]
+    span = {"instrument": instrument, "since": since, "until": until}
+    return [(row["ts_open"], row["ticks"]) for row in visible_rows(db, _MINUTES, session, **span)]
 
 
 def trades(
     db: Database, session: str, instrument: str, since: int, until: int
 ) -> Iterator[list[Trade]]:
     """Yield the trades of ``[since, until)`` in publishing order, page by page."""
-    span = {"session": session, "instrument": instrument, "since": since, "until": until}
+    span = {"instrument": instrument, "since": since, "until": until}
     after = -1
-    while rows := db.rows(_PAGE, **span, after=after):
+    while rows := visible_rows(db, _PAGE, session, **span, after=after):
         after = rows[-1]["seq"]
         yield [Trade(session=session, epoch=0, instrument=instrument, **row) for row in rows]
         if len(rows) < PAGE_TICKS_MAX:
