@@ -13,7 +13,7 @@ from schemas.codec import input_decoder
 from schemas.events import Control, End, Start, Trade
 from schemas.settings import Settings
 
-WAIT_S = 60
+WAIT_S = 120
 T0 = 1_760_000_400_000_000_000
 
 
