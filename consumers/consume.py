@@ -11,46 +11,32 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from consumers.intake import Decode, Intake, Origin, Partition
+from consumers.intake import Intake, Origin, Partition
 from consumers.keeper import STAGE, Keeper
+from consumers.kinds import kinds
 from consumers.log import Batch, Log
 from consumers.places import Places
 from consumers.sink import Sink
-from consumers.store.bars import BarSink
-from consumers.store.books import BookSink, decode_top
-from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
 from consumers.store.feed_events import FeedEventSink
-from consumers.store.sessions import SessionSink
-from consumers.store.trades import TradeSink
 from consumers.store.watch import table_fault
-from schemas.codec import candle_decoder, input_decoder, session_decoder
 from schemas.dead_letters import DeadLetterSink
 from schemas.errors import UnavailableError
-from schemas.events import Bar, Book, Candle, Event, SessionRecord, Trade
+from schemas.events import Event
 from schemas.health import Health
 from schemas.metrics import DROPPED, ERRORS, LAG, RECEIVED, SENT
 from schemas.settings import Settings
-from schemas.tables import FEED_EVENTS
-from schemas.topics import BARS, BOOKS, CANDLES, CANDLES_QUOTES, SESSIONS, TRADES, Topic
+from schemas.topics import TRADES, Topic
 
 WATCH_INTERVAL_S = 1.0
 GC_THRESHOLD = 200_000
 """A batch is many objects at once and none in a cycle: looking for some took 40 % of the CPU."""
-KINDS: dict[Topic, tuple[type, Decode]] = {
-    TRADES: (Trade, input_decoder.decode),
-    BOOKS: (Book, decode_top),
-    BARS: (Bar, input_decoder.decode),
-    CANDLES: (Candle, candle_decoder.decode),
-    CANDLES_QUOTES: (Candle, candle_decoder.decode),
-    SESSIONS: (SessionRecord, session_decoder.decode),
-}
 
 
 async def consume(
     settings: Settings, letters: DeadLetterSink, health: Health, stop: asyncio.Event
 ) -> None:
-    """Keep ticks, bars, candles and control events in QuestDB until ``stop`` is set."""
+    """Keep what is on the topics of ``kinds`` in QuestDB until ``stop`` is set."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     client = IngestClient(settings.questdb)
@@ -83,7 +69,13 @@ class _Worker:
         self._settings = settings
         self._health = health
         self._faults: dict[str, str | None] = {"tables": "starting"}
-        self._fault = partial(table_fault, settings.questdb)
+        self._kinds = kinds(settings.consume)
+        self._sinks: dict[Topic, Sink] = {
+            topic: kind.sink(client) for topic, kind in self._kinds.items()
+        }
+        self._feed_events = FeedEventSink(client)
+        tables = dict.fromkeys(sink.table for sink in (*self._sinks.values(), self._feed_events))
+        self._fault = partial(table_fault, settings.questdb, tuple(tables))
         self._keeper = Keeper(
             letters,
             thread,
@@ -91,16 +83,7 @@ class _Worker:
             self._fault,
             partial(self._report, "write"),
         )
-        self._sinks: dict[Topic, Sink] = {
-            TRADES: TradeSink(client),
-            BOOKS: BookSink(client),
-            BARS: BarSink(client),
-            CANDLES: CandleSink(client),
-            CANDLES_QUOTES: CandleSink(client),
-            SESSIONS: SessionSink(client),
-        }
-        self._feed_events = FeedEventSink(client)
-        self._topics = {topic.full_name(settings.namespace): topic for topic in KINDS}
+        self._topics = {topic.full_name(settings.namespace): topic for topic in self._kinds}
         self._tables_found = asyncio.Event()
         self._places: dict[Partition, Places] = {}
         health.bad("kafka", "starting")
@@ -159,7 +142,10 @@ class _Worker:
                 )
 
     async def _keep(self, batch: Batch) -> None:
-        taken = {topic: Intake(*how) for topic, how in KINDS.items()}
+        taken = {
+            topic: Intake(kind.events, kind.decode, ordered=kind.ordered)
+            for topic, kind in self._kinds.items()
+        }
         for place, records in batch.records.items():
             topic = self._topics[place[0]]
             taken[topic].take(place, records, self._places[place])
@@ -171,7 +157,9 @@ class _Worker:
             await self._write(topic.name, self._sinks[topic], part.events, part.origins)
         # They are the same on every input topic.
         part = taken[TRADES]
-        await self._write(FEED_EVENTS, self._feed_events, part.controls, part.control_origins)
+        await self._write(
+            self._feed_events.table, self._feed_events, part.controls, part.control_origins
+        )
 
     async def _write(
         self, name: str, sink: Sink, events: Sequence[Event], origins: Sequence[Origin]

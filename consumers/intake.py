@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from consumers.places import Places
 from schemas.codec import DECODE_ERRORS, explain
-from schemas.events import Candle, Control, End, Event, SessionRecord, Tick
+from schemas.events import Control, End, Event, Tick
 from schemas.order import Fate, Order
 
 
@@ -29,17 +29,15 @@ Decode = Callable[[Any], Any]
 """Turns the value of a record into an event, or raises one of ``DECODE_ERRORS``."""
 
 
-UNORDERED: Final = frozenset({Candle, SessionRecord})
-"""Kinds of which all are kept: candles have one ``seq`` for many and come again, equal, after a
-crash of the stream; of the catalogue the last word counts."""
-
-
 @dataclass(slots=True)
 class Intake:
     """What a batch holds of one topic: events, beside them where they came from; and the rest."""
 
-    kind: type
+    kinds: tuple[type, ...]
     decode: Decode
+    ordered: bool = True
+    """By (epoch, seq). Otherwise all are kept: what the stream makes comes again, equal, after a
+    crash, and of the catalogue the last word counts."""
     events: list[Event] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
     controls: list[Event] = field(default_factory=list)
@@ -49,13 +47,10 @@ class Intake:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def take(self, partition: Partition, records: Sequence[Record], places: Places) -> None:
-        """Take the events of ``kind`` and of control from records of a partition, in order.
-
-        Ticks go by the order of truth.
-        """
+        """Take the events of ``kinds`` and of control from records of a partition, in order."""
         kept: list[Record] = []
-        keep_event, keep_record, kind = self.events.append, kept.append, self.kind
-        ordered = kind not in UNORDERED
+        keep_event, keep_record, kinds = self.events.append, kept.append, self.kinds
+        ordered = self.ordered
         good = fate = Fate.TAKEN
         session, order = "", Order()
         for record, event in zip(records, self._decoded(partition, records), strict=True):
@@ -70,7 +65,7 @@ class Intake:
                     order.seq, fate = event.seq, good
                 else:
                     fate = order.judge(event, event.epoch, event.seq)
-            if fate is good and type(event) is kind:
+            if fate is good and type(event) in kinds:
                 keep_event(event)
                 keep_record(record)
             elif fate is good and isinstance(event, Control):

@@ -15,6 +15,11 @@ class Sink(Protocol):
     after a crash: writing twice must be harmless.
     """
 
+    @property
+    def table(self) -> str:
+        """Where the rows go."""
+        ...
+
     def write(self, events: Sequence[Event]) -> int:
         """Write ticks or candles in the order given; return the number of rows.
 

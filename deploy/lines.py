@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from deploy.times import iso
-from schemas.codec import candle_decoder, decode, input_decoder, session_decoder
+from schemas.codec import candle_decoder, decode, input_decoder, late_decoder, session_decoder
 from schemas.errors import DataError
 from schemas.events import (
     NS_PER_MS,
@@ -54,7 +54,7 @@ DECODERS: Final[dict[Topic, msgspec.json.Decoder[Any]]] = {
     CANDLES: candle_decoder,
     CANDLES_QUOTES: candle_decoder,
     CANDLES_OPEN: msgspec.json.Decoder(Progress),
-    LATE: msgspec.json.Decoder(Late | LateQuote),
+    LATE: late_decoder,
     SESSIONS: session_decoder,
 }
 """What is on other topics is shown as it is."""

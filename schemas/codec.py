@@ -7,7 +7,16 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import DataError
-from schemas.events import Candle, CandleEvent, Event, FilledBar, InputEvent, SessionRecord
+from schemas.events import (
+    Candle,
+    CandleEvent,
+    Event,
+    FilledBar,
+    InputEvent,
+    Late,
+    LateQuote,
+    SessionRecord,
+)
 
 encode = msgspec.json.Encoder().encode
 """Encode one event or session record."""
@@ -16,6 +25,8 @@ input_decoder: Final[msgspec.json.Decoder[InputEvent]] = msgspec.json.Decoder(In
 """For ``trades``, ``books`` and ``quotes``."""
 candle_decoder: Final[msgspec.json.Decoder[CandleEvent]] = msgspec.json.Decoder(CandleEvent)
 """For ``candles``."""
+late_decoder: Final[msgspec.json.Decoder[Late | LateQuote]] = msgspec.json.Decoder(Late | LateQuote)
+"""For ``late``."""
 session_decoder: Final[msgspec.json.Decoder[SessionRecord]] = msgspec.json.Decoder(SessionRecord)
 """For ``sessions``."""
 
@@ -29,7 +40,8 @@ class _Header(msgspec.Struct):
 
 _header_decoder = msgspec.json.Decoder(_Header)
 _KNOWN_TYPES = frozenset(
-    str(kind.__struct_config__.tag) for kind in (*InputEvent.__args__, Candle, FilledBar)
+    str(kind.__struct_config__.tag)
+    for kind in (*InputEvent.__args__, Candle, FilledBar, Late, LateQuote)
 )
 
 

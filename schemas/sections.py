@@ -144,6 +144,7 @@ class Consume(Section):
     fetch_bytes_max: int = Field(8_388_608, ge=65_536)
     poll_ms: int = Field(100, ge=1, le=10_000)
     retry_ms_max: int = Field(5_000, ge=10)
+    books_whole: bool = True
 
 
 def _by_venue(text: str) -> tuple[str, str]:

@@ -9,6 +9,8 @@ BOOK_LEVELS: Final = 3
 
 TICK_PRICES: Final = "tick_prices"
 TICK_ORDERBOOK: Final = "tick_orderbook"
+TICK_QUOTES: Final = "tick_quotes"
+LATE_TICKS: Final = "late_ticks"
 AGGREGATED_OHLCV: Final = "aggregated_ohlcv"
 MARKET_BARS: Final = "market_bars"
 FEED_EVENTS: Final = "feed_events"
@@ -17,6 +19,10 @@ SESSION_LABELS: Final = "session_labels"
 SESSION_CHECKS: Final = "session_checks"
 SESSION_CATALOGUE: Final = "session_catalogue"
 """A view: the newest of the three above."""
+SENTIMENT_HISTORY: Final = "sentiment_history"
+BACKTEST_RUNS: Final = "backtest_runs"
+BACKTEST_TRADES: Final = "backtest_trades"
+BACKTEST_EQUITY: Final = "backtest_equity"
 MAINTENANCE: Final = "maintenance"
 SCHEMA_MIGRATIONS: Final = "schema_migrations"
 
@@ -29,6 +35,12 @@ TIMES: Final = {
     DATA_COLLECTION_SESSIONS: "started",
     SESSION_LABELS: "edited",
     SESSION_CHECKS: "checked",
+    TICK_QUOTES: "ts_event",
+    LATE_TICKS: "ts_event",
+    SENTIMENT_HISTORY: "ts_event",
+    BACKTEST_RUNS: "started",
+    BACKTEST_TRADES: "entry_time",
+    BACKTEST_EQUITY: "ts_event",
 }
 """The designated timestamp of each table, nanoseconds."""
 

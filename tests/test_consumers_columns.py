@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import trade
-from consumers.store.books import BookSink, book_frame, decode_top
+from consumers.store.books import BookSink, book_frame, decode_best, decode_whole
 from consumers.store.candles import CandleSink, candle_frame
 from consumers.store.client import IngestClient
 from consumers.store.columns import exact
@@ -87,13 +87,39 @@ def test_a_book_frame_has_three_levels_a_side_and_nulls_where_there_are_none():
     assert frame.loc[1, book_columns()].isna().all()
 
 
-def test_of_a_deep_book_only_the_kept_levels_are_decoded():
+def test_every_level_comes_back_from_the_arrays_of_a_book():
+    deep = book(bids=[(9.0 - i * 0.1, 1.0 + i) for i in range(20)], asks=[(10.0, 5.0)])
+    books = [deep, book(bids=[], asks=[]), book(asks=[(11.0, 0.5), (12.0, 0.0)])]
+
+    frame = book_frame([decode_whole(encode(one)) for one in books])
+
+    for one, bids, asks in zip(books, frame["bids"], frame["asks"], strict=True):
+        assert [*zip(*bids.tolist(), strict=True)] == one.bids
+        assert [*zip(*asks.tolist(), strict=True)] == one.asks
+        assert bids.flags["C_CONTIGUOUS"]
+    assert not frame["is_delta"].any()
+
+
+def test_a_delta_has_its_changes_and_no_best_levels():
+    frame = book_frame([book(), book(bids=[(9.0, 0.0)], asks=[], snapshot=False)])
+
+    assert frame["is_delta"].tolist() == [False, True]
+    assert frame["bid_price_1"].tolist()[0] == 99.0
+    assert frame.loc[1, book_columns()].isna().all()
+    assert frame["bids"][1].tolist() == [[9.0], [0.0]]
+
+
+def test_only_the_best_levels_are_kept_if_asked_for():
     deep = book(bids=[(9.0 - i * 0.1, 1.0) for i in range(20)], asks=[(10.0, 5.0)])
 
-    event = decode_top(encode(deep))
+    best = decode_best(encode(deep))
 
-    assert (event.bids, event.asks) == (deep.bids[:3], deep.asks)
-    assert decode_top(encode(trade())) == trade()
+    assert (best.bids, best.asks) == (3, 1)
+    assert decode_best(encode(trade())) == decode_whole(encode(trade())) == trade()
+    frame, whole = book_frame([best], whole=False), book_frame([deep])
+    assert frame.equals(whole.drop(columns=["bids", "asks", "is_delta"]))
+    with pytest.raises(DataError, match="books_whole"):
+        BookSink(CLIENT, whole=False).check(book(snapshot=False))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +128,7 @@ def test_of_a_deep_book_only_the_kept_levels_are_decoded():
         {"bids": [(0.1234567890123, 1.0)]},
         {"asks": [(1.0, 1e19)]},
         {"instrument": "btc"},
-        {"snapshot": False},
+        {"bids": [(1.0, 1.0)] * 9 + [(0.1234567890123, 1.0)]},
         {"update_id": 2**63},
     ],
 )

@@ -13,7 +13,8 @@ from schemas.events import Candle, Trade
 
 
 def taken_from(raw, places=None, kind=Trade):
-    taken = Intake(kind, (candle_decoder if kind is Candle else input_decoder).decode)
+    decoder = candle_decoder if kind is Candle else input_decoder
+    taken = Intake((kind,), decoder.decode, ordered=kind is not Candle)
     taken.take(("live.trades", 0), raw, places if places is not None else Places())
     return taken
 

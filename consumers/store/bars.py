@@ -27,11 +27,13 @@ from schemas.tables import MARKET_BARS
 class BarSink:
     """Keeps bars, one row each; written again, a row stays the same."""
 
+    table = MARKET_BARS
+
     def __init__(self, client: IngestClient) -> None:
         self._client = client
 
     def write(self, events: Sequence[Event]) -> int:
-        self._client.write(MARKET_BARS, bar_frame(cast("Sequence[Bar]", events)))
+        self._client.write(self.table, bar_frame(cast("Sequence[Bar]", events)))
         return len(events)
 
     def check(self, event: Event) -> None:

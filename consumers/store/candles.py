@@ -21,11 +21,13 @@ from schemas.tables import AGGREGATED_OHLCV
 class CandleSink:
     """Keeps candles, one row for each revision; written again, a row stays the same."""
 
+    table = AGGREGATED_OHLCV
+
     def __init__(self, client: IngestClient) -> None:
         self._client = client
 
     def write(self, events: Sequence[Event]) -> int:
-        self._client.write(AGGREGATED_OHLCV, candle_frame(cast("Sequence[Candle]", events)))
+        self._client.write(self.table, candle_frame(cast("Sequence[Candle]", events)))
         return len(events)
 
     def check(self, event: Event) -> None:

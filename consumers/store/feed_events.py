@@ -18,12 +18,14 @@ from schemas.tables import FEED_EVENTS
 class FeedEventSink:
     """Keeps control events, one row for all copies; written again, a row stays the same."""
 
+    table = FEED_EVENTS
+
     def __init__(self, client: IngestClient) -> None:
         self._client = client
 
     def write(self, events: Sequence[Event]) -> int:
         frame = feed_event_frame(cast("Sequence[Control]", events))
-        self._client.write(FEED_EVENTS, frame)
+        self._client.write(self.table, frame)
         return len(frame)
 
     def check(self, event: Event) -> None:

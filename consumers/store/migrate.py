@@ -1,7 +1,8 @@
 """Numbered SQL migrations, each applied once and remembered in ``schema_migrations``.
 
-A migration that was killed half way runs again from its beginning, so each statement says
-``IF NOT EXISTS``. One that has been applied must not change: write the next number.
+A migration that was killed half way runs again from its beginning, and two processes may apply
+the same one at once, so each statement says ``IF NOT EXISTS``. One that has been applied must not
+change: write the next number.
 """
 
 from __future__ import annotations
@@ -14,11 +15,21 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from consumers.store.sql import Database, database
-from schemas.errors import StackError
+from schemas.errors import RejectedError, StackError, TimedOutError
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 FOLDER = files("consumers.store") / "migrations"
+
+NO_OP = "statement is either no-op"
+"""QuestDB 9.3 says so of ADD COLUMN IF NOT EXISTS when the column exists."""
+
+APPLIED_S_MAX = 60.0
+POLL_S = 0.02
+# A suspended table applies nothing until somebody resumes it.
+WRITTEN = """
+SELECT name, sequencerTxn AS written, writerTxn AS applied FROM wal_tables() WHERE NOT suspended
+"""
 
 # Not WAL: a row must be seen by the next statement.
 TRACKING = """
@@ -98,8 +109,7 @@ def _applied(db: Database) -> dict[int, str]:
 
 def _apply(db: Database, migration: Migration) -> None:
     started = time.monotonic()
-    for statement in migration.statements:
-        db.execute(statement)
+    _run(db, migration)
     duration_ms = round((time.monotonic() - started) * 1000)
     db.execute(
         "INSERT INTO schema_migrations VALUES"
@@ -110,3 +120,30 @@ def _apply(db: Database, migration: Migration) -> None:
         duration_ms=duration_ms,
     )
     log.info("migration applied version=%d name=%s", migration.version, migration.name)
+
+
+def _run(db: Database, migration: Migration) -> None:
+    for statement in migration.statements:
+        try:
+            db.execute(statement)
+        except RejectedError as error:
+            if NO_OP not in str(error):
+                raise
+        if "ALTER TABLE" in statement:
+            _wait_applied(db)
+
+
+def _wait_applied(db: Database) -> None:
+    """Wait for what is written by now: a WAL table has a new column a moment after its ALTER."""
+    wanted = {row["name"]: row["written"] for row in db.rows(WRITTEN)}
+    deadline = time.monotonic() + APPLIED_S_MAX
+    while behind := [
+        row["name"] for row in db.rows(WRITTEN) if row["applied"] < wanted.get(row["name"], 0)
+    ]:
+        if time.monotonic() > deadline:
+            raise TimedOutError(
+                "questdb has not applied a migration yet",
+                f"{', '.join(behind)} after {APPLIED_S_MAX} s",
+                "run: tickerplant migrate, when it has less to do",
+            )
+        time.sleep(POLL_S)

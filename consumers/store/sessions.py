@@ -23,12 +23,14 @@ class SessionSink:
     Its entries are no events: they have no ``seq``, and the last one counts.
     """
 
+    table = DATA_COLLECTION_SESSIONS
+
     def __init__(self, client: IngestClient) -> None:
         self._client = client
 
     def write(self, events: Sequence[Event]) -> int:
         frame = session_frame(cast("Sequence[SessionRecord]", events))
-        self._client.write(DATA_COLLECTION_SESSIONS, frame)
+        self._client.write(self.table, frame)
         return len(frame)
 
     def check(self, event: Event) -> None:

@@ -18,11 +18,13 @@ from schemas.tables import TICK_PRICES
 class TradeSink:
     """Keeps trades, one row each; written again, a row stays the same."""
 
+    table = TICK_PRICES
+
     def __init__(self, client: IngestClient) -> None:
         self._client = client
 
     def write(self, events: Sequence[Event]) -> int:
-        self._client.write(TICK_PRICES, trade_frame(cast("Sequence[Trade]", events)))
+        self._client.write(self.table, trade_frame(cast("Sequence[Trade]", events)))
         return len(events)
 
     def check(self, event: Event) -> None:

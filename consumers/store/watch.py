@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aiohttp
 
 from schemas.sections import QuestDb
-from schemas.tables import TIMES
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 QUERY = "SELECT name, suspended, errorMessage FROM wal_tables()"
 
 
-async def table_fault(settings: QuestDb) -> str | None:
-    """Return what is wrong with the tables, with what mends it; None if nothing is."""
+async def table_fault(settings: QuestDb, tables: Sequence[str]) -> str | None:
+    """Return what is wrong with any of the tables, with what mends it; None if nothing is."""
     url = f"http://{settings.host}:{settings.http_port}/exec"
     secret = aiohttp.encode_basic_auth(settings.user, settings.password.get_secret_value())
     try:
@@ -24,14 +25,14 @@ async def table_fault(settings: QuestDb) -> str | None:
             rows = (await answer.json())["dataset"]
     except (TimeoutError, aiohttp.ClientError, ValueError, KeyError) as error:
         return f"questdb does not answer: {url}: {type(error).__name__}"
-    return _fault_of({name: (suspended, why) for name, suspended, why in rows})
+    return _fault_of(tables, {name: (suspended, why) for name, suspended, why in rows})
 
 
-def _fault_of(tables: dict[str, tuple[bool, str]]) -> str | None:
-    missing = [name for name in TIMES if name not in tables]
+def _fault_of(wanted: Sequence[str], tables: dict[str, tuple[bool, str]]) -> str | None:
+    missing = [name for name in wanted if name not in tables]
     if missing:
         return f"tables missing: {', '.join(missing)} (run: tickerplant migrate)"
-    for name in TIMES:
+    for name in wanted:
         suspended, why = tables[name]
         if suspended:
             return f"table suspended: {name}: {why} (run in questdb: ALTER TABLE {name} RESUME WAL)"

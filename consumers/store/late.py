@@ -1,0 +1,65 @@
+"""Ticks that came after the horizon to ``late_ticks``, trades and quotes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+import pandas as pd
+
+from consumers.store.client import IngestClient
+from consumers.store.columns import (
+    exact,
+    identifiers,
+    instruments,
+    integers,
+    symbols,
+    texts,
+    times,
+)
+from schemas.codec import encode
+from schemas.events import Event, Late, LateQuote
+from schemas.tables import LATE_TICKS
+
+_NUMBERS: Final = ("price", "size", "bid_price", "bid_size", "ask_price", "ask_size")
+
+
+class LateSink:
+    """Keeps late ticks, one row each; written again, a row stays the same."""
+
+    table = LATE_TICKS
+
+    def __init__(self, client: IngestClient) -> None:
+        self._client = client
+
+    def write(self, events: Sequence[Event]) -> int:
+        self._client.write(self.table, late_frame(cast("Sequence[Late | LateQuote]", events)))
+        return len(events)
+
+    def check(self, event: Event) -> None:
+        late_frame([cast("Late | LateQuote", event)])
+
+
+def late_frame(ticks: Sequence[Late | LateQuote]) -> pd.DataFrame:
+    """Lay late ticks out as rows of the table, or raise ``DataError`` for one that must not be."""
+
+    def every(name: str) -> list[Any]:
+        return [getattr(tick, name, None) for tick in ticks]
+
+    return pd.DataFrame(
+        {
+            "instrument": instruments(every("instrument")),
+            "session": symbols(every("session")),
+            "type": symbols(["trade" if isinstance(tick, Late) else "quote" for tick in ticks]),
+            "seq": integers(every("seq")),
+            "ts_event": times(every("ts_event")),
+            "ts_recv": times(every("ts_recv")),
+            **{name: exact(np.array(every(name), np.float64)) for name in _NUMBERS},
+            "side": texts(every("side")),
+            "trade_id": texts(every("trade_id")),
+            "update_id": identifiers(every("update_id")),
+            "missed": texts([encode(tick.missed).decode() for tick in ticks]),
+        },
+        copy=False,
+    )

@@ -1,0 +1,62 @@
+"""Best bids and asks to ``tick_quotes``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from consumers.store.client import IngestClient
+from consumers.store.columns import (
+    Floats,
+    exact,
+    identifiers,
+    instruments,
+    integers,
+    symbols,
+    times,
+)
+from schemas.events import Event, Quote
+from schemas.tables import TICK_QUOTES
+
+
+class QuoteSink:
+    """Keeps quotes, one row each; written again, a row stays the same."""
+
+    table = TICK_QUOTES
+
+    def __init__(self, client: IngestClient) -> None:
+        self._client = client
+
+    def write(self, events: Sequence[Event]) -> int:
+        self._client.write(self.table, quote_frame(cast("Sequence[Quote]", events)))
+        return len(events)
+
+    def check(self, event: Event) -> None:
+        quote_frame([cast("Quote", event)])
+
+
+def quote_frame(quotes: Sequence[Quote]) -> pd.DataFrame:
+    """Lay quotes out as rows of the table, or raise ``DataError`` for one that must not be kept."""
+    return pd.DataFrame(
+        {
+            "instrument": instruments([quote.instrument for quote in quotes]),
+            "session": symbols([quote.session for quote in quotes]),
+            "seq": integers([quote.seq for quote in quotes]),
+            "ts_event": times([quote.ts_event for quote in quotes]),
+            "ts_recv": times([quote.ts_recv for quote in quotes]),
+            "bid_price": _exact([quote.bid_price for quote in quotes]),
+            "bid_size": _exact([quote.bid_size for quote in quotes]),
+            "ask_price": _exact([quote.ask_price for quote in quotes]),
+            "ask_size": _exact([quote.ask_size for quote in quotes]),
+            "update_id": identifiers([quote.update_id for quote in quotes]),
+        },
+        copy=False,
+    )
+
+
+def _exact(numbers: Sequence[float | None]) -> Floats:
+    """Return a column of prices or sizes, NaN where a side is empty."""
+    return exact(np.array(numbers, np.float64))
