@@ -54,6 +54,8 @@ WITH_IO = {
     "consumers/store/client.py",
     "consumers/store/lease.py",
     "consumers/store/migrate.py",
+    "consumers/store/partitions.py",
+    "consumers/store/purge.py",
     "consumers/store/reader.py",
     "consumers/store/sql.py",
     "consumers/store/watch.py",
