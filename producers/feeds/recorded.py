@@ -8,18 +8,17 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from producers.capture import read_lines
 from producers.compressed import read_blocks
 from producers.feed import Lost, Observation
-from producers.feeds import bybit, coinbase, kraken, okx
-from producers.feeds.binance import SPOT, USDM, BinanceParser
+from producers.feeds.sources import source_of
 from producers.pacing import paced
 from producers.venue_times import seconds_ns
 from schemas import metrics
 from schemas.codec import DECODE_ERRORS
-from schemas.errors import DataError, UnknownNameError
+from schemas.errors import DataError
 from schemas.events import NS_PER_S
 
 log = logging.getLogger(__name__)
@@ -33,25 +32,6 @@ JUMP_NS_MAX: Final = 3_600 * NS_PER_S
 CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
 """After an address: a connection, and what was sent on it."""
 RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
-
-
-class Parser(Protocol):
-    """Turns the frames of one recording into observations; raises for a foreign frame."""
-
-    version: int
-
-    def parse(self, ts_recv: int, text: bytes) -> list[Observation]: ...
-
-
-PARSERS: dict[str, Callable[[str, int], Parser]] = {
-    SPOT: BinanceParser,
-    USDM: BinanceParser,
-    bybit.VENUE: bybit.BybitParser,
-    coinbase.VENUE: coinbase.CoinbaseParser,
-    kraken.VENUE: kraken.KrakenParser,
-    okx.VENUE: okx.OkxParser,
-}
-"""By venue; called with the venue and the depth of books."""
 
 
 class RecordedFeed:
@@ -69,18 +49,22 @@ class RecordedFeed:
     def __init__(
         self, paths: Sequence[Path], venue: str, *, depth: int = 20, speed: float | None = None
     ) -> None:
-        if venue not in PARSERS:
-            raise UnknownNameError.of("venue", venue, PARSERS)
+        source = source_of(venue)
         self.skipped: Counter[str] = Counter()
+        self.lines = 0
+        """Read so far."""
+        self.on_skip: Callable[[Path, int, str], None] = lambda *_: None
+        """Told each line that is passed over."""
         self._paths = tuple(paths)
         self._speed = speed
-        self._parser = PARSERS[venue](venue, depth)
+        self._parser = source.parser(venue, depth)
         self.session = _session_id(self._paths, f"{venue} {depth} {self._parser.version}")
 
     def observations(self) -> AsyncIterator[list[Observation]]:
-        return paced(self._read(), self._speed)
+        return paced(self.read(), self._speed)
 
-    def _read(self) -> Iterator[Observation]:
+    def read(self) -> Iterator[Observation]:
+        """Yield what the frames say, in receiving order."""
         newest = 0
         for path, number, ts_recv, frame, torn in self._steady():
             newest = max(newest, ts_recv)
@@ -123,6 +107,7 @@ class RecordedFeed:
             number = 0
             try:
                 for number, text, torn in read_lines(path):
+                    self.lines += 1
                     head, _, frame = text.partition(b" ")
                     ts_recv = _receive_ns(head)
                     if ts_recv is not None:
@@ -135,6 +120,7 @@ class RecordedFeed:
 
     def _skip(self, reason: str, path: Path, number: int, why: object) -> None:
         self.skipped[reason] += 1
+        self.on_skip(path, number, f"{reason}: {why}")
         if sum(self.skipped.values()) <= LOGGED_MAX:
             detail = str(why)[:200]
             log.warning("skipped reason=%r file=%s line=%d why=%r", reason, path, number, detail)
