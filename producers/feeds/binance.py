@@ -7,25 +7,33 @@ API documentation, "How to manage a local order book correctly".
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Raw, Struct, field
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from producers.book_builder import BookBuilder, Outcome, Update
 from producers.feed import Lost, Observation, Restored
+from producers.feeds.source import Request, Source
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Book, Level, Quote, Trade
-from schemas.instruments import instrument_of
+from schemas.instruments import instrument_of, split_instrument
 
 SPOT: Final = "BINANCE"
 USDM: Final = "BINANCE-USDM"
+STREAMS_MAX: Final = 100
+"""In one message."""
+SNAPSHOT_LEVELS: Final = 1_000
 MICROSECONDS_MIN: Final = 10**14
 """Streams can be asked for in microseconds; in milliseconds this is the year 5138."""
 
 
 class _Frame(Struct):
     stream: str | None = None
+    id: int | None = None
+    error: Raw | None = None
     data: Raw = Raw()
     snapshot_id: int | None = field(default=None, name="lastUpdateId")
 
@@ -73,7 +81,7 @@ _decode_trade = Decoder(_Trade, strict=False).decode
 _decode_quote = Decoder(_Quote, strict=False).decode
 _decode_depth = Decoder(_Depth, strict=False).decode
 _decode_snapshot = Decoder(_Snapshot, strict=False).decode
-_KIND = re.compile(r"@(trade|bookTicker|depth)(@\d+ms)?$")
+_KIND = re.compile(r"@(trade|bookTicker|depth|snapshot)(@\d+ms)?$")
 
 
 def parse_trade(frame: Raw | bytes, venue: str, ts_recv: int) -> Trade:
@@ -136,11 +144,20 @@ class BinanceParser:
         self._depth = depth
         self._books: dict[str, BookBuilder] = {}
 
+    @property
+    def broken(self) -> set[str]:
+        """Symbols whose book waits for a snapshot."""
+        return {split_instrument(n)[0] for n, book in self._books.items() if not book.synced}
+
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
         frame = _decode_frame(text)
+        if frame.error is not None:
+            raise DataError("binance refuses", bytes(frame.error)[:200].decode(errors="replace"))
+        if frame.id is not None:
+            return []
         if frame.snapshot_id is not None:
-            return self._snapshot(text, ts_recv)
+            return self._snapshot(self._only_book(), text, ts_recv)
         kind = _KIND.search(frame.stream or "")
         if kind is None:
             raise DataError("stream is unknown", repr(frame.stream)[:80])
@@ -148,17 +165,23 @@ class BinanceParser:
             return [parse_trade(frame.data, self._venue, ts_recv)]
         if kind[1] == "bookTicker":
             return [parse_quote(frame.data, self._venue, ts_recv)]
+        if kind[1] == "snapshot":
+            symbol, _, _ = (frame.stream or "").partition("@")
+            return self._snapshot(instrument_of(symbol, self._venue), frame.data, ts_recv)
         instrument, update = parse_depth(frame.data, self._venue)
         book = self._books.setdefault(instrument, BookBuilder())
         return self._update(instrument, book, update, ts_recv)
 
-    def _snapshot(self, text: bytes, ts_recv: int) -> list[Observation]:
-        """Begin a book. A REST reply does not say of which instrument: there must be only one."""
+    def _only_book(self) -> str:
+        """Return the instrument of a REST reply, which does not name it: there must be only one."""
         if len(self._books) != 1:
             known = ", ".join(self._books) or "none yet"
             raise DataError("snapshot cannot be told whose it is", f"books: {known}")
+        return next(iter(self._books))
+
+    def _snapshot(self, instrument: str, text: Raw | bytes, ts_recv: int) -> list[Observation]:
         snapshot = _decode_snapshot(text)
-        [(instrument, book)] = self._books.items()
+        book = self._books.setdefault(instrument, BookBuilder())
         waited = book.reset(snapshot.update_id, snapshot.bids, snapshot.asks)
         return [o for update in waited for o in self._update(instrument, book, update, ts_recv)]
 
@@ -189,3 +212,45 @@ class BinanceParser:
                 update_id=update.last_id,
             )
         ]
+
+
+def _subscribe(depth_ms: int, symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - books are whole
+    streams = ("trade", "bookTicker", f"depth@{depth_ms}ms")
+    names = [f"{symbol.lower()}@{stream}" for symbol in symbols for stream in streams]
+    chunks = [names[n : n + STREAMS_MAX] for n in range(0, len(names), STREAMS_MAX)]
+    return [
+        Request(encode({"method": "SUBSCRIBE", "params": chunk, "id": number}), 1)
+        for number, chunk in enumerate(chunks, 1)
+    ]
+
+
+def _snapshot_path(prefix: str, symbol: str) -> str:
+    return f"{prefix}/depth?symbol={symbol.upper()}&limit={SNAPSHOT_LEVELS}"
+
+
+def _snapshot_frame(symbol: str, reply: bytes) -> bytes:
+    return b'{"stream":"%s@snapshot","data":%s}' % (symbol.lower().encode(), reply)
+
+
+SOURCE_SPOT: Final = Source(
+    venue=SPOT,
+    url="wss://stream.binance.com:9443/stream",
+    rest_url="https://api.binance.com",
+    parser=BinanceParser,
+    subscribe=partial(_subscribe, 100),
+    snapshot_path=partial(_snapshot_path, "/api/v3"),
+    snapshot_frame=_snapshot_frame,
+    answer=b'"result":null',
+    integrity="books: update ids without holes",
+)
+SOURCE_USDM: Final = Source(
+    venue=USDM,
+    url="wss://fstream.binance.com/stream",
+    rest_url="https://fapi.binance.com",
+    parser=BinanceParser,
+    subscribe=partial(_subscribe, 100),
+    snapshot_path=partial(_snapshot_path, "/fapi/v1"),
+    snapshot_frame=_snapshot_frame,
+    answer=b'"result":null',
+    integrity="books: update ids without holes",
+)

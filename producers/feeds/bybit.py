@@ -7,20 +7,26 @@ that comes unasked, begins anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec import Raw, Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
+from producers.feeds.source import Request, Source
 from producers.order_book import BookLevel
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Side, Trade
-from schemas.instruments import instrument_of
+from schemas.instruments import instrument_of, split_instrument
 
 VENUE: Final = "BYBIT"
 NS_PER_US: Final = 1_000
+DEPTHS: Final = (1, 50, 200, 1_000)
+"""Of books of spot that can be subscribed to."""
+TOPICS_MAX: Final = 10
+"""In one message."""
 BybitSide = Literal["Buy", "Sell"]
 SIDES: Final[dict[BybitSide, Side]] = {"Buy": "buy", "Sell": "sell"}
 
@@ -94,7 +100,12 @@ class BybitParser:
 
     def __init__(self, venue: str, depth: int) -> None:
         self._venue = venue
-        self.books = Books(depth, _BybitBook)
+        self._books = Books(depth, _BybitBook)
+
+    @property
+    def broken(self) -> set[str]:
+        """Symbols whose book waits for a snapshot."""
+        return {split_instrument(name)[0] for name in self._books.broken}
 
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
@@ -109,11 +120,11 @@ class BybitParser:
         if channel == "publicTrade":
             return [self._trade(ts_recv, trade) for trade in _decode_trades(frame.data)]
         if channel.startswith("orderbook."):
-            return self.books.change(self._change(ts_recv, frame))
+            return self._books.change(self._change(ts_recv, frame))
         if channel == "trade":
             return [self._trade(ts_recv, trade) for trade in _decode_inverse_trades(frame.data)]
         if channel.startswith("orderBookL2_25"):
-            return self.books.change(self._inverse_change(symbol, ts_recv, frame))
+            return self._books.change(self._inverse_change(symbol, ts_recv, frame))
         raise DataError("topic is unknown", repr(frame.topic)[:80])
 
     def _trade(self, ts_recv: int, trade: _Trade | _InverseTrade) -> Trade:
@@ -177,3 +188,36 @@ class _BybitBook(CheckedBook):
             return f"update {change.update_id} is not {expected}"
         self._update_id = change.update_id
         return super().take(change)
+
+
+def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:
+    topics = [f"publicTrade.{symbol}" for symbol in symbols]
+    topics += _book_topics(symbols, depth)
+    chunks = [topics[n : n + TOPICS_MAX] for n in range(0, len(topics), TOPICS_MAX)]
+    return [_request("subscribe", chunk) for chunk in chunks]
+
+
+def _resubscribe(symbols: Sequence[str], depth: int) -> list[Request]:
+    topics = _book_topics(symbols, depth)
+    return [_request(op, topics) for op in ("unsubscribe", "subscribe")]
+
+
+def _book_topics(symbols: Sequence[str], depth: int) -> list[str]:
+    levels = next((known for known in DEPTHS if known >= depth), DEPTHS[-1])
+    return [f"orderbook.{levels}.{symbol}" for symbol in symbols]
+
+
+def _request(op: str, topics: list[str]) -> Request:
+    return Request(encode({"op": op, "args": topics}), 1)
+
+
+SOURCE: Final = Source(
+    venue=VENUE,
+    url="wss://stream.bybit.com/v5/public/spot",
+    parser=BybitParser,
+    subscribe=_subscribe,
+    resubscribe=_resubscribe,
+    answer=b'"op":"subscribe"',
+    ping=b'{"op":"ping"}',
+    integrity="books: update ids without holes",
+)

@@ -7,18 +7,20 @@ shows that one is missing is a book that crosses. Source: Coinbase's documentati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change
 from producers.feed import Lost, Observation, Restored
+from producers.feeds.source import Request, Source
 from producers.order_book import BookLevel
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
 from schemas.events import Quote, Trade
-from schemas.instruments import instrument_of
+from schemas.instruments import instrument_of, split_instrument
 
 VENUE: Final = "COINBASE"
 MakerSide = Literal["buy", "sell"]
@@ -76,8 +78,13 @@ class CoinbaseParser:
 
     def __init__(self, venue: str, depth: int) -> None:
         self._venue = venue
-        self.books = Books(depth)
+        self._books = Books(depth)
         self._trade_ids: dict[str, int] = {}
+
+    @property
+    def broken(self) -> set[str]:
+        """Symbols whose book waits for a snapshot."""
+        return {split_instrument(name)[0] for name in self._books.broken}
 
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
@@ -129,7 +136,7 @@ class CoinbaseParser:
             asks=snapshot.asks,
             fresh=True,
         )
-        return self.books.change(change)
+        return self._books.change(change)
 
     def _update(self, ts_recv: int, update: _Update) -> list[Observation]:
         sides: dict[str, list[BookLevel]] = {"buy": [], "sell": []}
@@ -142,7 +149,7 @@ class CoinbaseParser:
             bids=sides["buy"],
             asks=sides["sell"],
         )
-        return self.books.change(change)
+        return self._books.change(change)
 
     def _quote(self, ts_recv: int, ticker: _Ticker) -> Quote:
         bid, ask = ticker.best_bid or None, ticker.best_ask or None
@@ -158,3 +165,27 @@ class CoinbaseParser:
             ask_price=ask,
             ask_size=ticker.best_ask_size if ask else None,
         )
+
+
+def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - one depth for all
+    return [_request("subscribe", ("matches", "ticker", "level2_batch", "heartbeat"), symbols)]
+
+
+def _resubscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - the same
+    return [_request(kind, ("level2_batch",), symbols) for kind in ("unsubscribe", "subscribe")]
+
+
+def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> Request:
+    message = {"type": kind, "product_ids": list(symbols), "channels": list(channels)}
+    return Request(encode(message), 1)
+
+
+SOURCE: Final = Source(
+    venue=VENUE,
+    url="wss://ws-feed.exchange.coinbase.com",
+    parser=CoinbaseParser,
+    subscribe=_subscribe,
+    resubscribe=_resubscribe,
+    answer=b'"type":"subscriptions"',
+    integrity="trades: ids without holes; books: not crossed",
+)

@@ -6,24 +6,24 @@ Checksum": after each update the CRC-32 of the ten best levels a side, in the di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
-from zlib import crc32
 
-from msgspec import Raw, Struct, field
-from msgspec.json import Decoder
+from msgspec import Raw, Struct
+from msgspec.json import Decoder, encode
 
-from producers.books import Books, Change, CheckedBook
+from producers.books import Books, Change
 from producers.feed import Observation
-from producers.order_book import BookLevel, level_of
-from producers.venue_times import iso_ns, seconds_ns
+from producers.feeds.kraken_book import KrakenBook, checked_level, quote_of
+from producers.feeds.kraken_v1 import KrakenV1Parser, is_v1
+from producers.feeds.source import Request, Source
+from producers.venue_times import iso_ns
 from schemas.errors import DataError
 from schemas.events import Quote, Side, Trade
-from schemas.instruments import instrument_of
+from schemas.instruments import instrument_of, split_instrument
 
 VENUE: Final = "KRAKEN"
-CHECKED_LEVELS: Final = 10
-SIDES_V1: Final[dict[str, Side]] = {"b": "buy", "s": "sell"}
 DEPTHS: Final = (10, 25, 100, 500, 1_000)
 """Of books that can be subscribed to."""
 QUIET: Final = frozenset(("heartbeat", "status", "instrument"))
@@ -76,17 +76,10 @@ class _Ticker(Struct):
     timestamp: str | None = None
 
 
-class _EventV1(Struct):
-    event: str
-    error: str | None = field(default=None, name="errorMessage")
-
-
 _decode_frame = Decoder(_Frame).decode
 _decode_trades = Decoder(list[_Trade]).decode
 _decode_books = Decoder(list[_Book]).decode
 _decode_tickers = Decoder(list[_Ticker]).decode
-_decode_event_v1 = Decoder(_EventV1).decode
-_decode_list_v1 = Decoder(list[Any]).decode
 
 
 class KrakenParser:
@@ -97,16 +90,20 @@ class KrakenParser:
 
     def __init__(self, venue: str, depth: int) -> None:
         self._venue = venue
-        self.books = Books(depth, self._new_book)
-        self._subscribed = next((known for known in DEPTHS if known >= depth), DEPTHS[-1])
+        self._v1 = KrakenV1Parser(venue, depth)
+        self._books = Books(depth, self._new_book)
+        self._subscribed = _subscribed_depth(depth)
         """Levels that are told of: what falls deeper is gone, though nobody says so."""
+
+    @property
+    def broken(self) -> set[str]:
+        """Symbols whose book waits for a snapshot."""
+        return {split_instrument(name)[0] for name in self._books.broken | self._v1.books.broken}
 
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
-        if text.startswith(b"["):
-            return self._array_v1(ts_recv, _decode_list_v1(text))
-        if b'"event"' in text[:200] and b'"channel":' not in text:
-            return _check_v1(text)
+        if is_v1(text):
+            return self._v1.parse(ts_recv, text)
         frame = _decode_frame(text)
         if frame.channel == "trade":
             # The first frame repeats the latest trades: the recorder knows them by their id.
@@ -143,11 +140,11 @@ class KrakenParser:
         instrument = instrument_of(ticker.symbol, self._venue)
         ts_event = iso_ns(ticker.timestamp) if ticker.timestamp else 0
         sides = (ticker.bid, ticker.bid_qty), (ticker.ask, ticker.ask_qty)
-        return _quote(instrument, ts_event, ts_recv, *sides)
+        return quote_of(instrument, ts_event, ts_recv, *sides)
 
     def _book(self, ts_recv: int, book: _Book, *, fresh: bool) -> list[Observation]:
         bids, asks = (
-            [_level(f"{level.price:f}", f"{level.qty:f}") for level in side]
+            [checked_level(f"{level.price:f}", f"{level.qty:f}") for level in side]
             for side in (book.bids, book.asks)
         )
         change = Change(
@@ -159,115 +156,42 @@ class KrakenParser:
             fresh=fresh,
             checksum=book.checksum,
         )
-        return self.books.change(change)
+        return self._books.change(change)
 
-    def _array_v1(self, ts_recv: int, frame: list[Any]) -> list[Observation]:
-        """Parse ``[channel id, payload..., channel name, pair]``."""
-        try:
-            _, *payloads, name, pair = frame
-            instrument = instrument_of(pair, self._venue)
-            if name == "trade":
-                return [_trade_v1(instrument, ts_recv, row) for row in payloads[0]]
-            if name == "ticker":
-                (bid, _, bid_size), (ask, _, ask_size) = payloads[0]["b"], payloads[0]["a"]
-                sides = (float(bid), float(bid_size)), (float(ask), float(ask_size))
-                return [_quote(instrument, 0, ts_recv, *sides)]
-            if name.startswith("book-"):
-                self._subscribed = int(name.removeprefix("book-"))
-                return self._book_v1(instrument, ts_recv, payloads)
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise DataError(
-                "frame has another shape", f"{type(error).__name__}: {error}"
-            ) from error
-        raise DataError("channel is unknown", repr(name)[:80])
-
-    def _book_v1(
-        self, instrument: str, ts_recv: int, payloads: list[dict[str, Any]]
-    ) -> list[Observation]:
-        fields = {key: value for payload in payloads for key, value in payload.items()}
-        fresh = "as" in fields
-        rows = (fields.get("bs" if fresh else "b", []), fields.get("as" if fresh else "a", []))
-        bids, asks = ([_level(price, size) for price, size, *_ in side] for side in rows)
-        change = Change(
-            instrument=instrument,
-            ts_event=max((seconds_ns(row[2]) for side in rows for row in side), default=0),
-            ts_recv=ts_recv,
-            bids=bids,
-            asks=asks,
-            fresh=fresh,
-            checksum=int(fields["c"]) if "c" in fields else None,
-        )
-        return self.books.change(change)
-
-    def _new_book(self) -> _KrakenBook:
-        return _KrakenBook(self._subscribed)
+    def _new_book(self) -> KrakenBook:
+        return KrakenBook(self._subscribed)
 
 
-class _KrakenBook(CheckedBook):
-    """Levels are price, size, and the digits that they add to the checksum."""
-
-    def __init__(self, depth: int) -> None:
-        super().__init__()
-        self._subscribed = depth
-
-    def take(self, change: Change) -> str:
-        wrong = super().take(change)
-        self.cut(self._subscribed)
-        if change.checksum not in {None, self.checksum()}:
-            return "checksum of the book is wrong"
-        return wrong
-
-    def checksum(self) -> int:
-        bids, asks = self.top(CHECKED_LEVELS)
-        return crc32("".join([level[2] for level in (*asks, *bids)]).encode())
+def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:
+    channels: list[dict[str, Any]] = [
+        {"channel": "trade", "snapshot": False},
+        {"channel": "ticker", "event_trigger": "bbo"},
+        {"channel": "book", "depth": _subscribed_depth(depth)},
+    ]
+    return [_request("subscribe", channel, symbols) for channel in channels]
 
 
-def _level(price: str, size: str) -> BookLevel:
-    return level_of(price, size, _digits(price) + _digits(size))
+def _resubscribe(symbols: Sequence[str], depth: int) -> list[Request]:
+    book = {"channel": "book", "depth": _subscribed_depth(depth)}
+    return [_request(method, book, symbols) for method in ("unsubscribe", "subscribe")]
 
 
-def _digits(number: str) -> str:
-    return number.replace(".", "").lstrip("0")
+def _request(method: str, channel: dict[str, Any], symbols: Sequence[str]) -> Request:
+    params = channel | {"symbol": list(symbols)}
+    return Request(encode({"method": method, "params": params}), len(symbols))
 
 
-def _check_v1(text: bytes) -> list[Observation]:
-    event = _decode_event_v1(text)
-    if event.error or event.event == "error":
-        raise DataError("kraken refuses", (event.error or text.decode())[:200])
-    return []
+def _subscribed_depth(depth: int) -> int:
+    return next((known for known in DEPTHS if known >= depth), DEPTHS[-1])
 
 
-def _trade_v1(instrument: str, ts_recv: int, row: list[str]) -> Trade:
-    price, size, time, side, *_ = row
-    return Trade(
-        session="",
-        epoch=0,
-        seq=0,
-        instrument=instrument,
-        ts_event=seconds_ns(time),
-        ts_recv=ts_recv,
-        price=float(price),
-        size=float(size),
-        side=SIDES_V1[side],
-    )
-
-
-def _quote(
-    instrument: str,
-    ts_event: int,
-    ts_recv: int,
-    bid: tuple[float, float],
-    ask: tuple[float, float],
-) -> Quote:
-    return Quote(
-        session="",
-        epoch=0,
-        seq=0,
-        instrument=instrument,
-        ts_event=ts_event,
-        ts_recv=ts_recv,
-        bid_price=bid[0] or None,
-        bid_size=bid[1] if bid[0] else None,
-        ask_price=ask[0] or None,
-        ask_size=ask[1] if ask[0] else None,
-    )
+SOURCE: Final = Source(
+    venue=VENUE,
+    url="wss://ws.kraken.com/v2",
+    parser=KrakenParser,
+    subscribe=_subscribe,
+    resubscribe=_resubscribe,
+    answer=b'"method":"subscribe"',
+    ping=b'{"method":"ping"}',
+    integrity="books: CRC-32 at every update",
+)

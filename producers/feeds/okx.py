@@ -7,19 +7,21 @@ signed CRC-32 of the 25 best levels a side, in the digits as sent, must be right
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 from zlib import crc32
 
 from msgspec import Raw, Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
+from producers.feeds.source import Request, Source
 from producers.order_book import BookLevel, level_of
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Quote, Side, Trade
-from schemas.instruments import instrument_of
+from schemas.instruments import instrument_of, split_instrument
 
 VENUE: Final = "OKX"
 CHECKED_LEVELS: Final = 25
@@ -84,7 +86,12 @@ class OkxParser:
 
     def __init__(self, venue: str, depth: int) -> None:
         self._venue = venue
-        self.books = Books(depth, _OkxBook)
+        self._books = Books(depth, _OkxBook)
+
+    @property
+    def broken(self) -> set[str]:
+        """Symbols whose book waits for a snapshot."""
+        return {split_instrument(name)[0] for name in self._books.broken}
 
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
@@ -104,7 +111,7 @@ class OkxParser:
             fresh = frame.action == "snapshot"
             books = _decode_books(frame.data)
             changes = [_change(instrument, ts_recv, book, fresh=fresh) for book in books]
-            return [o for change in changes for o in self.books.change(change)]
+            return [o for change in changes for o in self._books.change(change)]
         if channel == "tickers":
             return [_quote(instrument, ts_recv, ticker) for ticker in _decode_tickers(frame.data)]
         raise DataError("channel is unknown", repr(channel)[:80])
@@ -181,3 +188,28 @@ def _quote(instrument: str, ts_recv: int, ticker: _Ticker) -> Quote:
         ask_price=ticker.ask or None,
         ask_size=ticker.ask_size if ticker.ask else None,
     )
+
+
+def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - one depth for all
+    return [_request("subscribe", ("trades-all", "tickers", "books"), symbols)]
+
+
+def _resubscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - the same
+    return [_request(op, ("books",), symbols) for op in ("unsubscribe", "subscribe")]
+
+
+def _request(op: str, channels: Sequence[str], symbols: Sequence[str]) -> Request:
+    args = [{"channel": channel, "instId": symbol} for channel in channels for symbol in symbols]
+    return Request(encode({"op": op, "args": args}), len(args))
+
+
+SOURCE: Final = Source(
+    venue=VENUE,
+    url="wss://ws.okx.com:8443/ws/v5/public",
+    parser=OkxParser,
+    subscribe=_subscribe,
+    resubscribe=_resubscribe,
+    answer=b'"event":"subscribe"',
+    ping=b"ping",
+    integrity="books: sequence, and CRC-32 where it is sent",
+)

@@ -1,0 +1,62 @@
+"""The book of Kraken, and its rule: a checksum of the digits of the ten best levels a side."""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+from producers.books import Change, CheckedBook
+from producers.order_book import BookLevel, level_of
+from schemas.events import Quote
+
+CHECKED_LEVELS: Final = 10
+
+
+class KrakenBook(CheckedBook):
+    """Levels are price, size, and the digits that they add to the checksum."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self._subscribed = depth
+
+    def take(self, change: Change) -> str:
+        wrong = super().take(change)
+        self.cut(self._subscribed)
+        if change.checksum not in {None, self.checksum()}:
+            return "checksum of the book is wrong"
+        return wrong
+
+    def checksum(self) -> int:
+        bids, asks = self.top(CHECKED_LEVELS)
+        return crc32("".join([level[2] for level in (*asks, *bids)]).encode())
+
+
+def checked_level(price: str, size: str) -> BookLevel:
+    """Read a level as sent: the zeros at the end are part of the checksum."""
+    return level_of(price, size, _digits(price) + _digits(size))
+
+
+def _digits(number: str) -> str:
+    return number.replace(".", "").lstrip("0")
+
+
+def quote_of(
+    instrument: str,
+    ts_event: int,
+    ts_recv: int,
+    bid: tuple[float, float],
+    ask: tuple[float, float],
+) -> Quote:
+    """Build a quote of the price and size of both sides; a price of 0 is an empty side."""
+    return Quote(
+        session="",
+        epoch=0,
+        seq=0,
+        instrument=instrument,
+        ts_event=ts_event,
+        ts_recv=ts_recv,
+        bid_price=bid[0] or None,
+        bid_size=bid[1] if bid[0] else None,
+        ask_price=ask[0] or None,
+        ask_size=ask[1] if ask[0] else None,
+    )
