@@ -52,6 +52,7 @@ WITH_IO = {
     "consumers/keeper.py",
     "consumers/log.py",
     "consumers/store/client.py",
+    "consumers/store/labels.py",
     "consumers/store/lease.py",
     "consumers/store/migrate.py",
     "consumers/store/partitions.py",
