@@ -70,6 +70,30 @@ class Produce(Section):
         return self
 
 
+class Capture(Section):
+    """Recording live venues."""
+
+    endpoints: tuple[str, ...] = ()
+    """``VENUE=url`` of a WebSocket elsewhere: a proxy, a test net, a venue server."""
+    rest_endpoints: tuple[str, ...] = ()
+    """The same for what is asked over HTTP."""
+    raw: bool = True
+    """Store every frame as received, under ``home/raw``."""
+    raw_file_bytes_max: int = Field(256 * 1024 * 1024, ge=1024)
+    """Before compression; then the next file begins."""
+    silence_s_max: float = Field(30.0, gt=0)
+    """Without data for so long a connection is taken for dead."""
+    answer_s_max: float = Field(10.0, gt=0)
+    """For a venue to take a connection, to confirm a subscription, to answer over HTTP."""
+    reconnect_ms_min: int = Field(250, ge=1)
+    reconnect_ms_max: int = Field(30_000, ge=1)
+    resync_ms_min: int = Field(2_000, ge=1)
+    """Between two attempts to get the book of one instrument anew."""
+    frames_max: int = Field(10_000, ge=1)
+    """Received, and waiting to be read; a venue that sends on meanwhile waits too."""
+    frame_bytes_max: int = Field(16 * 1024 * 1024, ge=1024)
+
+
 class Simulated(Section):
     """The seeded market. Rates are per second over all instruments; shares are of the trades."""
 

@@ -15,12 +15,24 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 
 from schemas.errors import SettingsError, UnknownNameError
-from schemas.sections import Consume, Kafka, Produce, QuestDb, Section, Simulated, Stream
+from schemas.sections import (
+    Capture,
+    Consume,
+    Kafka,
+    Produce,
+    QuestDb,
+    Section,
+    Simulated,
+    Stream,
+)
 
 PREFIX = "TICKERPLANT_"
 FILE_NAME = "tickerplant.toml"
 PORTS_FILE = "ports.toml"
-LISTS = ("stream.intervals", "stream.calendars", "stream.quotes", "stream.windows")
+LISTS = (
+    *("stream.intervals", "stream.calendars", "stream.quotes", "stream.windows"),
+    *("capture.endpoints", "capture.rest_endpoints"),
+)
 """Settings that are written with commas in an environment variable."""
 
 
@@ -34,6 +46,7 @@ class Settings(Section):
     kafka: Kafka = Kafka()
     questdb: QuestDb = QuestDb()
     produce: Produce = Produce()
+    capture: Capture = Capture()
     simulated: Simulated = Simulated()
     stream: Stream = Stream()
     consume: Consume = Consume()

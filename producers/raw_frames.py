@@ -1,0 +1,71 @@
+"""Frames as they were received, before anything reads them: ``<receive time ns> <frame>`` lines.
+
+What a parser got wrong can be put right from them later.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from schemas.errors import StackError
+
+SUFFIX: Final = ".raw.zst"
+
+
+class RawFrames:
+    """Appends to files of one recording; the next begins when one has ``file_bytes_max``.
+
+    Raises ``StackError`` when the disk takes no more.
+    """
+
+    def __init__(self, folder: Path, file_bytes_max: int) -> None:
+        self._folder = folder
+        self._bytes_max = file_bytes_max
+        self._bytes = 0
+        self._files = 0
+        self._file: pa.CompressedOutputStream | None = None
+
+    def append(self, ts_recv: int, frame: bytes) -> None:
+        """Add a frame; one of several lines is written as one."""
+        line = b"%d %s\n" % (ts_recv, frame.replace(b"\n", b" "))
+        try:
+            if self._file is None or self._bytes >= self._bytes_max:
+                self._begin(ts_recv)
+            self._file.write(line)  # type: ignore[union-attr] # begun above
+        except OSError as error:
+            raise self._full(error) from error
+        self._bytes += len(line)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: a killed process loses none of it."""
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                raise self._full(error) from error
+
+    def close(self) -> None:
+        """End the file. Safe to call twice, and after a disk that was full."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                raise self._full(error) from error
+
+    def _begin(self, ts_recv: int) -> None:
+        self.close()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._files += 1
+        path = self._folder / f"{self._files:04d}-{ts_recv}{SUFFIX}"
+        self._file, self._bytes = pa.CompressedOutputStream(str(path), "zstd"), 0
+
+    def _full(self, error: OSError) -> StackError:
+        return StackError(
+            "raw frames cannot be stored",
+            f"{self._folder}: {error.strerror or error}",
+            "make room; the recording goes on without them",
+        )
