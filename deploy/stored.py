@@ -34,6 +34,21 @@ async def wait_stored(
         for topic, partitions in end_offsets.items()
         for partition, offset in partitions.items()
     }
+    await wait_taken(settings, ends, seconds=seconds, tell=tell)
+    await asyncio.to_thread(_wait_applied, settings)
+
+
+async def wait_taken(
+    settings: Settings,
+    ends: Mapping[kafka_admin.Place, int],
+    *,
+    seconds: float,
+    tell: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Return when the workers have written what is before ``ends``, candles too.
+
+    Raises ``TimedOutError`` if nothing moves for ``seconds``.
+    """
     flows = flows_of(settings)
     # What the stream has committed is saved, and it saves only after its candles are acknowledged.
     inputs = _full_names(settings, (flow.input for flow in flows))
@@ -45,7 +60,6 @@ async def wait_stored(
         settings, _full_names(settings, (flow.candles for flow in flows))
     )
     await _reach(settings, settings.store_group, wanted, seconds, tell)
-    await asyncio.to_thread(_wait_applied, settings)
 
 
 def _full_names(settings: Settings, topics: Iterable[Topic]) -> list[str]:

@@ -60,7 +60,19 @@ class Catalogue:
         await self.put(claimed)
         return claimed
 
-    async def fail(self, entry: SessionRecord, now_ns: int) -> None:
+    async def delete(self, entry: SessionRecord, now_ns: int) -> SessionRecord:
+        """Say that a session which nobody records is deleted; return its last entry.
+
+        The epoch stays: fed again, with the next one, it is back.
+        """
+        if entry.state == "active":
+            entry = await self.fail(entry, now_ns)
+        gone = structs.replace(entry, state="deleted", heartbeat_ns=now_ns)
+        await self.put(gone)
+        log.info("session deleted session=%s", gone.session)
+        return gone
+
+    async def fail(self, entry: SessionRecord, now_ns: int) -> SessionRecord:
         """Take a session over and end it: readers drop what its publisher may still write."""
         reason = f"its recorder {entry.owner} died; ended by a successor"
         failed = structs.replace(
@@ -83,6 +95,7 @@ class Catalogue:
         await self._log.flush()
         await self.put(failed)
         log.warning("session ended as failed session=%s owner=%s", entry.session, entry.owner)
+        return failed
 
     async def put(self, entry: SessionRecord) -> None:
         """Write a record and return when it is acknowledged."""

@@ -171,6 +171,30 @@ class Consume(Section):
     books_whole: bool = True
 
 
+class Retention(Section):
+    """How long what is stored is kept; ``tickerplant retention`` drops what is older."""
+
+    enabled: bool = False
+    keep: tuple[str, ...] = (
+        "tick_prices=90d",
+        "tick_orderbook=90d",
+        "tick_quotes=90d",
+        "late_ticks=90d",
+        "aggregated_ohlcv.1s=90d",
+        "aggregated_ohlcv.1m=365d",
+        "aggregated_ohlcv.1d=1825d",
+        "market_bars.1s=90d",
+        "market_bars.1m=365d",
+        "market_bars.1d=1825d",
+    )
+    """``TABLE=DAYS`` or ``TABLE.INTERVAL=DAYS``; what is not named goes as the next shorter
+    interval that is, or stays."""
+    parquet_days: int = Field(0, ge=0)
+    """Partitions older than so many days become Parquet; 0: none."""
+    lease_ms: int = Field(15_000, ge=2_000, le=600_000)
+    """How long workers wait for a process that rewrites partitions and has died."""
+
+
 def _by_venue(text: str) -> tuple[str, str]:
     venue, sign, value = text.partition("=")
     if not (venue and sign and value):

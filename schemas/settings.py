@@ -21,6 +21,7 @@ from schemas.sections import (
     Kafka,
     Produce,
     QuestDb,
+    Retention,
     Section,
     Simulated,
     Stream,
@@ -32,6 +33,7 @@ PORTS_FILE = "ports.toml"
 LISTS = (
     *("stream.intervals", "stream.calendars", "stream.quotes", "stream.windows"),
     *("capture.endpoints", "capture.rest_endpoints"),
+    "retention.keep",
 )
 """Settings that are written with commas in an environment variable."""
 
@@ -50,6 +52,7 @@ class Settings(Section):
     simulated: Simulated = Simulated()
     stream: Stream = Stream()
     consume: Consume = Consume()
+    retention: Retention = Retention()
 
     @property
     def stream_group(self) -> str:

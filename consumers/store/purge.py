@@ -20,6 +20,7 @@ ROUNDS_MAX: Final = 3
 _WITH_SESSION: Final = """
 SELECT table_name AS name FROM information_schema.columns() WHERE column_name = 'session'
 """
+_DELETED: Final = "SELECT session FROM session_catalogue WHERE state = 'deleted'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,11 @@ def plan(db: Database, sessions: Sequence[str]) -> list[Part]:
         for table in sorted(tables - {DATA_COLLECTION_SESSIONS})
         for part in parts(db, table, condition, **values)
     ]
+
+
+def deleted(db: Database) -> list[str]:
+    """Return the sessions that are deleted, and may still have rows if that was killed."""
+    return sorted(row["session"] for row in db.rows(_DELETED))
 
 
 def purge(
@@ -82,4 +88,5 @@ def resume(settings: QuestDb, turn: Turn) -> list[str]:
 
 def _of(sessions: Sequence[str]) -> tuple[str, dict[str, object]]:
     values: dict[str, object] = {f"s{number}": name for number, name in enumerate(sessions)}
-    return f"session IN ({', '.join(f'%({name})s' for name in values)})", values
+    named = ", ".join(f"%({name})s" for name in values) or "''"
+    return f"session IN ({named})", values

@@ -28,7 +28,7 @@ class SessionSink:
     def __init__(self, client: IngestClient) -> None:
         self._client = client
 
-    def write(self, events: Sequence[Event]) -> int:
+    def write(self, events: Sequence[Event] | Sequence[SessionRecord]) -> int:
         frame = session_frame(cast("Sequence[SessionRecord]", events))
         self._client.write(self.table, frame)
         return len(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Final
@@ -13,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.times import iso
+from schemas.errors import UnknownNameError
 
 WIDTH_MAX: Final = 1_000
 """Of a table: on a narrow terminal its lines wrap rather than lose digits."""
+FORMATS: Final = ("table", "json", "csv")
+Style = Annotated[str, typer.Option("--format", help="table, json or csv.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -49,3 +53,30 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console.print(table)
+
+
+def check_format(style: str) -> str:
+    """Return the format, or raise ``UnknownNameError`` with the known ones."""
+    if style not in FORMATS:
+        raise UnknownNameError.of("format", style, FORMATS)
+    return style
+
+
+def print_rows(
+    style: str,
+    columns: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    numbers: Collection[str] = (),
+) -> None:
+    """Print rows in a format; a table has these columns, the others have all that there are."""
+    if style == "json":
+        print_json(rows)
+    elif style == "csv":
+        writer = csv.DictWriter(sys.stdout, rows[0] if rows else columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            lists = {name: ",".join(v) for name, v in row.items() if isinstance(v, list | tuple)}
+            writer.writerow(row | lists)
+    else:
+        cells = ([cell(name, row[name]) for name in columns] for row in rows)
+        print_table(columns, cells, numbers)
