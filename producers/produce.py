@@ -172,13 +172,22 @@ class _Recording:
         while True:
             await asyncio.sleep(beat_s)
             silent_ms = (time.time_ns() - self._entry.heartbeat_ns) // NS_PER_MS
-            if silent_ms > self._entry.heartbeat_timeout_ms:
-                known = (await self._catalogue.known()).get(self._entry.session)
-                if known is not None and known.epoch > self._entry.epoch:
-                    raise FencedError("session was taken over", known.session, "start a new one")
+            if silent_ms > self._entry.heartbeat_timeout_ms and not await self._still_ours():
+                raise FencedError("session was taken over", self._entry.session, "start a new one")
             if not self._ended:
                 self._entry = self._now("active")
                 await self._catalogue.put(self._entry)
+
+    async def _still_ours(self) -> bool:
+        """Ask the catalogue, until it answers: Kafka may be what was away so long."""
+        while True:
+            try:
+                known = (await self._catalogue.known()).get(self._entry.session)
+            except UnavailableError as error:
+                log.warning("kafka is waited for session=%s why=%s", self._entry.session, error)
+                await asyncio.sleep(self._settings.produce.heartbeat_ms / 1000)
+            else:
+                return known is None or known.epoch <= self._entry.epoch
 
     def _now(
         self, state: Literal["active", "completed", "failed"], reason: str | None = None

@@ -38,6 +38,8 @@ def kafka_pid(settings: Settings) -> int:
 
 def narrow(settings: Settings) -> Settings:
     limits = {"in_flight_bytes_max": 65_536, "batch_bytes_max": 16_384}
+    # A Kafka that is away is so for longer than this: the session must not be given up for it.
+    limits |= {"heartbeat_ms": 100, "heartbeat_timeout_ms": 500}
     return settings.model_copy(update={"produce": settings.produce.model_copy(update=limits)})
 
 
