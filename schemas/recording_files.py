@@ -45,3 +45,21 @@ STAMPS: Final = ("session", "epoch")
 def file_fields(kind: type[Tick]) -> tuple[str, ...]:
     """Return the fields of an event that are columns of its file."""
     return tuple(name for name in kind.__struct_fields__ if name not in STAMPS)
+
+
+TARDIS_EXCHANGES: Final = {
+    "BINANCE-USDM": "binance-futures",
+    "BINANCE-COINM": "binance-delivery",
+    "OKX": "okex",
+}
+"""How Tardis calls venues, where it is not our name in small letters."""
+TARDIS_FIRST: Final = ("exchange", "symbol", "timestamp", "local_timestamp")
+TARDIS_TRADES: Final = (*TARDIS_FIRST, "id", "side", "price", "amount")
+TARDIS_QUOTES: Final = (*TARDIS_FIRST, "ask_amount", "ask_price", "bid_price", "bid_amount")
+TARDIS_CHANGES: Final = (*TARDIS_FIRST, "is_snapshot", "side", "price", "amount")
+
+
+def tardis_snapshots(levels: int) -> tuple[str, ...]:
+    """Return the columns of ``book_snapshot_<levels>``: ask before bid, the best first."""
+    names = ("asks[{}].price", "asks[{}].amount", "bids[{}].price", "bids[{}].amount")
+    return (*TARDIS_FIRST, *(name.format(n) for n in range(levels) for name in names))

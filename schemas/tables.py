@@ -24,6 +24,7 @@ BACKTEST_RUNS: Final = "backtest_runs"
 BACKTEST_TRADES: Final = "backtest_trades"
 BACKTEST_EQUITY: Final = "backtest_equity"
 MAINTENANCE: Final = "maintenance"
+IMPORTS: Final = "imports"
 SCHEMA_MIGRATIONS: Final = "schema_migrations"
 
 TIMES: Final = {

@@ -44,6 +44,8 @@ class Recording:
     """The name that the recording has already."""
     retold: CandleRules | None = None
     """The rules of one that was exported, to be told again as it was."""
+    lined: bool = True
+    """A row is a line, so that it is known how many there are."""
     capture: bool = False
     """Frames with receive times: the settings of live feeds apply."""
 
@@ -54,6 +56,7 @@ class Digest(NamedTuple):
     hash: str
     size: int
     """Bytes, decompressed."""
+    lines: int
 
     def name(self, recording: Recording) -> str:
         return recording.session or f"{recording.format}-{self.hash[:24]}"
@@ -61,16 +64,17 @@ class Digest(NamedTuple):
 
 def digest(recording: Recording) -> Digest:
     """Read the content once; what of a damaged file can be read is its content."""
-    found, size = hashlib.sha256(f"{recording.format} {recording.options}".encode()), 0
+    found, size, lines = hashlib.sha256(f"{recording.format} {recording.options}".encode()), 0, 0
     for path in recording.paths:
         found.update(b"\0")
         try:
             for block in read_blocks(path):
                 found.update(block)
                 size += len(block)
+                lines += block.count(b"\n")
         except DataError:
             found.update(b"damaged")
-    return Digest(found.hexdigest(), size)
+    return Digest(found.hexdigest(), size, lines)
 
 
 def together(recordings: Sequence[Recording]) -> Recording:

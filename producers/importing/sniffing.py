@@ -181,6 +181,7 @@ def _mapped(path: Path, head: Sequence[bytes], hints: Hints) -> Recording:
         paths=(path,),
         options=f"{mapping.VERSION} {found} {day}",
         sources=lambda: [RowSource(path, rows, make())],
+        lined=kind == "csv",
     )
 
 

@@ -16,15 +16,24 @@ from producers.order_book import OrderBook
 from schemas.errors import DataError
 from schemas.events import Book, Quote, Side, Trade
 from schemas.instruments import instrument_of
+from schemas.recording_files import (
+    TARDIS_CHANGES,
+    TARDIS_EXCHANGES,
+    TARDIS_FIRST,
+    TARDIS_QUOTES,
+    TARDIS_TRADES,
+    tardis_snapshots,
+)
 
 VERSION: Final = 1
-FIRST: Final = ("exchange", "symbol", "timestamp", "local_timestamp")
-VENUES: Final = {
-    "binance-futures": "BINANCE-USDM",
-    "binance-delivery": "BINANCE-COINM",
-    "okex": "OKX",
-}
+VENUES: Final = {exchange: venue for venue, exchange in TARDIS_EXCHANGES.items()}
 """Where ours is not theirs in capitals."""
+FILES: Final[dict[tuple[str, ...], str]] = {
+    TARDIS_TRADES: "trades",
+    TARDIS_QUOTES: "quotes",
+    TARDIS_CHANGES: "incremental_book_L2",
+}
+"""By their columns."""
 SIDES: Final[dict[str, Side]] = {"buy": "buy", "sell": "sell", "unknown": "unknown", "": "unknown"}
 US_NS: Final = 1_000
 
@@ -32,18 +41,10 @@ US_NS: Final = 1_000
 def kind_of(header: Sequence[str]) -> str | None:
     """Tell which file has these columns; None if Tardis has none such."""
     names = tuple(header)
-    if names[:4] != FIRST:
-        return None
-    rest = names[4:]
-    if rest == ("id", "side", "price", "amount"):
-        return "trades"
-    if rest == ("is_snapshot", "side", "price", "amount"):
-        return "incremental_book_L2"
-    if rest == ("ask_amount", "ask_price", "bid_price", "bid_amount"):
-        return "quotes"
-    if rest[:2] == ("asks[0].price", "asks[0].amount") and len(rest) % 4 == 0:
-        return f"book_snapshot_{len(rest) // 4}"
-    return None
+    levels = (len(names) - len(TARDIS_FIRST)) // 4
+    if levels > 0 and names == tardis_snapshots(levels):
+        return f"book_snapshot_{levels}"
+    return FILES.get(names)
 
 
 class TradeParser:
