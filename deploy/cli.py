@@ -8,7 +8,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.commands import audit, candles, config, data, demo, feed, migrate, repair, stack, worker
+from deploy.commands import (
+    audit,
+    candles,
+    config,
+    data,
+    dead_letters,
+    demo,
+    feed,
+    import_,
+    migrate,
+    repair,
+    sessions,
+    stack,
+    worker,
+)
 from schemas.errors import TickerplantError
 
 app = typer.Typer(
@@ -18,7 +32,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (demo, stack, feed, data, candles, audit, repair, migrate, config, worker):
+for commands in (
+    demo,
+    stack,
+    feed,
+    import_,
+    data,
+    candles,
+    sessions,
+    audit,
+    dead_letters,
+    repair,
+    migrate,
+    config,
+    worker,
+):
     commands.register(app)
 
 

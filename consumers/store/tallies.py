@@ -9,6 +9,7 @@ from consumers.store.sql import Database
 _ROWS: Final = {
     "trades": "SELECT count() AS n FROM tick_prices WHERE session = %(session)s",
     "books": "SELECT count() AS n FROM tick_orderbook WHERE session = %(session)s",
+    "quotes": "SELECT count() AS n FROM tick_quotes WHERE session = %(session)s",
     "bars": "SELECT count() AS n FROM market_bars WHERE session = %(session)s",
 }
 """By topic."""
