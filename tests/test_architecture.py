@@ -58,6 +58,8 @@ WITH_IO = {
     "consumers/store/partitions.py",
     "consumers/store/purge.py",
     "consumers/store/reader.py",
+    *(f"consumers/store/reading/{name}.py" for name in ("asynchronous", "bulk", "connections")),
+    *(f"consumers/store/reading/{name}.py" for name in ("export", "prices", "yahoo")),
     "consumers/store/sql.py",
     "consumers/store/watch.py",
 }

@@ -23,6 +23,7 @@ ORDER BY ts_open, ts_recv, session
 LIMIT 1000001
 """
 _SOURCES = "SELECT DISTINCT source FROM market_bars WHERE instrument = %(instrument)s AND {visible}"
+_KINDS = "SELECT DISTINCT instrument, source, adjustment FROM market_bars WHERE {visible}"
 _INSTRUMENTS = "SELECT DISTINCT instrument FROM market_bars WHERE {visible}"
 
 
@@ -58,6 +59,14 @@ def bars(  # noqa: PLR0913 - the options of a query
     )
     check_rows(rows, f"{instrument} {interval}")
     return [_bar(row) for row in {row["ts_open"]: row for row in rows}.values()]
+
+
+def kinds(db: Database) -> dict[str, list[tuple[str, str]]]:
+    """Return the (source, adjustment) of which there are bars, by instrument."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in visible_rows(db, _KINDS):
+        found.setdefault(row["instrument"], []).append((row["source"], row["adjustment"]))
+    return {instrument: sorted(stored) for instrument, stored in found.items()}
 
 
 def _source(db: Database, instrument: str, source: str | None) -> str:

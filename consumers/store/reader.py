@@ -10,11 +10,18 @@ import msgspec
 
 from consumers.store.coverage import Recording, Span
 from consumers.store.sql import Database, Row
-from consumers.store.visible import visible_rows
+from consumers.store.visible import visible, visible_rows
 from schemas.errors import SettingsError, TimedOutError, UnknownNameError
 from schemas.events import NS_PER_MS, CandleRules
 from schemas.intervals import INTERVALS, check_interval
-from schemas.tables import TIMES, book_columns
+from schemas.tables import (
+    AGGREGATED_OHLCV,
+    TICK_ORDERBOOK,
+    TICK_PRICES,
+    TICK_QUOTES,
+    TIMES,
+    book_columns,
+)
 
 EARLIEST_NS = 0
 LATEST_NS = 9_214_646_399_999_999_999
@@ -80,17 +87,17 @@ ORDER BY instrument, interval
 # The inner limit spares sorting the table; no instrument has as many books at one time.
 _BOOK = f"""
 SELECT instrument, session, seq, ts_event::long AS ts_event, ts_recv::long AS ts_recv, update_id,
-    {", ".join(book_columns())}
+    {", ".join(book_columns())}, bids, asks, is_delta
 FROM (
-    SELECT * FROM tick_orderbook WHERE instrument = %(instrument)s AND {{visible}}
+    SELECT * FROM tick_orderbook
+    WHERE instrument = %(instrument)s AND is_delta = false AND {{visible}}
     ORDER BY ts_event DESC LIMIT 99
 )
 ORDER BY ts_event DESC, seq DESC LIMIT 1
 """  # noqa: S608 - columns from a fixed list
+# Read from the end until each symbol is found: DISTINCT would read everything.
 _INSTRUMENTS = """
-SELECT DISTINCT instrument FROM tick_prices WHERE {visible}
-UNION SELECT DISTINCT instrument FROM tick_orderbook WHERE {visible}
-UNION SELECT DISTINCT instrument FROM aggregated_ohlcv WHERE {visible}
+SELECT instrument FROM {table} WHERE {visible} LATEST ON {time} PARTITION BY instrument
 """
 _COUNTS = {
     "trades": "SELECT count() AS n FROM tick_prices WHERE {visible}",
@@ -190,8 +197,13 @@ def book(db: Database, instrument: str) -> Row | None:
 
 
 def instruments(db: Database) -> list[str]:
-    """Return the names of all instruments of which something is stored."""
-    return sorted(row["instrument"] for row in visible_rows(db, _INSTRUMENTS))
+    """Return the names of all instruments of which there are ticks, books, quotes or candles."""
+    condition, values = visible(db)
+    found = set()
+    for table in (TICK_PRICES, TICK_ORDERBOOK, TICK_QUOTES, AGGREGATED_OHLCV):
+        query = _INSTRUMENTS.format(table=table, time=TIMES[table], visible=condition)
+        found |= {row["instrument"] for row in db.rows(query, **values)}
+    return sorted(found)
 
 
 def counts(db: Database, session: str) -> dict[str, int]:
