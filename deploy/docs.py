@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from consumers.store.migrate import FOLDER
 from schemas import events, metrics, topics
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PREFIX, QUESTDB_VARIABLES, Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
 NOTE = "<!-- Written by `python -m deploy.docs`; change the code that it describes. -->"
@@ -45,7 +45,8 @@ def _settings() -> Iterator[str]:
         "",
         "Each layer wins over the one before: defaults, the file `tickerplant.toml`, the ports",
         "that a running stack has chosen, the environment, the options of a command. Unknown names",
-        "are errors. `tickerplant config show` tells every value and where it came from.",
+        "are errors. `tickerplant config show` tells every value and where it came from. Below our",
+        f"own variables, {', '.join(map(_code, QUESTDB_VARIABLES))} are honoured.",
         "",
         "The file is the one that `TICKERPLANT_CONFIG` names, else `tickerplant.toml` in the",
         "current folder, else the one in the home. `[kafka] port = 9092` in the file is",

@@ -1,4 +1,4 @@
-"""Settings: defaults < TOML file < the running stack's chosen ports < environment.
+"""Settings: defaults < TOML file < the running stack's chosen ports < QUESTDB_* < environment.
 
 The file is ``$TICKERPLANT_CONFIG``, else ``tickerplant.toml`` here, else the one in the home.
 ``[kafka] port = 9092`` in the file is ``TICKERPLANT_KAFKA__PORT`` in the environment. Unknown names
@@ -36,6 +36,14 @@ LISTS = (
     "retention.keep",
 )
 """Settings that are written with commas in an environment variable."""
+QUESTDB_VARIABLES = {
+    "QUESTDB_HOST": "questdb.host",
+    "QUESTDB_HTTP_PORT": "questdb.http_port",
+    "QUESTDB_PG_PORT": "questdb.pg_port",
+    "QUESTDB_USER": "questdb.user",
+    "QUESTDB_PASSWORD": "questdb.password",
+}
+"""What other tools of QuestDB's go by; our own variables win over them."""
 
 
 class Settings(Section):
@@ -126,6 +134,11 @@ def _layers(overrides: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     layers = [(str(first), configured)] if first else []
     if chosen.is_file():
         layers.append((str(chosen), _read_toml(chosen)))
+    for variable, dotted in QUESTDB_VARIABLES.items():
+        if variable in os.environ:
+            layer: dict[str, Any] = {}
+            _put(layer, dotted, os.environ[variable])
+            layers.append((variable, layer))
     return [*layers, ("environment", environment), ("command line", overrides)]
 
 

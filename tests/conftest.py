@@ -19,6 +19,7 @@ from deploy import kafka_admin
 from deploy.local.ports import choose_ports
 from schemas.settings import (
     PREFIX,
+    QUESTDB_VARIABLES,
     Settings,
     as_environment,
     child_environment,
@@ -41,6 +42,8 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(PREFIX) and name != f"{PREFIX}CACHE":
             del os.environ[name]
+    for name in QUESTDB_VARIABLES:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

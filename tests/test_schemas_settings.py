@@ -8,6 +8,8 @@ import pytest
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.settings import (
     PORTS_FILE,
+    PREFIX,
+    QUESTDB_VARIABLES,
     as_environment,
     child_environment,
     load_settings,
@@ -131,3 +133,25 @@ def test_settings_survive_the_way_into_another_process(monkeypatch):
         monkeypatch.setenv(name, value)
 
     assert load_settings() == given
+
+
+@pytest.mark.parametrize(("variable", "name"), QUESTDB_VARIABLES.items())
+def test_a_variable_of_questdb_is_honoured_below_our_own(monkeypatch, variable, name):
+    monkeypatch.setenv(variable, "1234")
+    assert origin_of(name) == ("1234", variable)
+
+    monkeypatch.setenv(PREFIX + name.upper().replace(".", "__"), "4321")
+    assert origin_of(name) == ("4321", "environment")
+
+
+def test_a_variable_of_questdb_that_cannot_be_used_is_named(monkeypatch):
+    monkeypatch.setenv("QUESTDB_PG_PORT", "many")
+
+    with pytest.raises(SettingsError, match="from QUESTDB_PG_PORT"):
+        load_settings()
+
+
+def origin_of(name: str) -> tuple[str, str]:
+    settings, origins = load_with_origins()
+    value = getattr(settings.questdb, name.removeprefix("questdb."))
+    return str(value.get_secret_value() if name.endswith("password") else value), origins[name]

@@ -33,7 +33,7 @@ def cell(name: str, value: Any) -> str:
 
     if name.startswith("ts_"):
         return iso(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(value)
     return plain(value) if value is None or isinstance(value, float) else str(value)
 

@@ -226,7 +226,8 @@ def _label(session: str, *, tags: list[str] | None = None, **changes: str | None
 def _row(info: Any) -> Row:
     """Return a recording as plain values, with how long its recorder was at it."""
     row: Row = msgspec.to_builtins(info)
-    until = row["updated"]
+    until, rules = row["updated"], msgspec.json.encode(info.rules).decode() if info.rules else None
+    row["rules"] = rules
     return row | {"duration_s": None if until is None else (until - row["started"]) / NS_PER_S}
 
 
