@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import re
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple
 
 from consumers.store import imports
 from consumers.store.imports import Import
 from consumers.store.sql import Database, database
 from deploy.local.lock import exclusive
 from deploy.local.progress import Progress
+from deploy.rejects import Rejects
 from deploy.stored import wait_stored
 from producers.feed import Told
+from producers.importing.discover import Passed, discover
 from producers.importing.feed import ImportFeed
-from producers.importing.recording import Digest, Recording, digest
-from producers.importing.source import Refused
+from producers.importing.recording import Digest, Hints, Recording, digest
 from producers.produce import Summary, produce
 from schemas.errors import AlreadyRunningError, SettingsError, TickerplantError
 from schemas.events import NS_PER_S
@@ -48,6 +48,15 @@ class Options:
     rejects: Path | None = None
 
 
+class Search(NamedTuple):
+    """Where to look for recordings, and what is known of them."""
+
+    paths: tuple[Path, ...]
+    hints: Hints
+    together: bool = False
+    """All files are one recording."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Outcome:
     """What became of a recording."""
@@ -62,6 +71,22 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=dict)
     rejects: Path | None = None
     seconds: float = 0.0
+
+
+def found_by(search: Search, options: Options, progress: Progress) -> list[Recording]:
+    """Return the recordings that a search finds; say which files it passes over.
+
+    Raises ``DataError`` as ``discover`` does, ``SettingsError`` for one name of several recordings.
+    """
+    found = discover(search.paths, search.hints, join=search.together)
+    for one in found:
+        if isinstance(one, Passed):
+            progress.say(f"passed over {one.path}: {one.why}")
+    recordings = [one for one in found if isinstance(one, Recording)]
+    if options.session and len(recordings) != 1:
+        hint = "import them one by one, or files --together"
+        raise SettingsError("a session is one recording", f"found {len(recordings)}", hint)
+    return recordings
 
 
 def try_out(recording: Recording, options: Options) -> Outcome:
@@ -120,11 +145,12 @@ def _import(
     options: Options,
     progress: Progress,
 ) -> Outcome:
-    rejects = options.rejects or settings.home / "imports" / f"{attempt.session}.rejects.csv"
+    folder = options.rejects or settings.home / "imports"
+    rejects = folder / f"{attempt.session}.rejects.csv"
     task = _task(attempt.session)
     with database(settings.questdb) as db:
         imports.put(db, attempt)
-    with _Rejects(rejects) as refused:
+    with Rejects(rejects) as refused:
         feed = ImportFeed(
             recording,
             attempt.session,
@@ -242,33 +268,6 @@ def _outcome(
 def _path(recording: Recording) -> str:
     more = f" and {len(recording.paths) - 1} more" if len(recording.paths) > 1 else ""
     return f"{recording.paths[0]}{more}"
-
-
-class _Rejects:
-    """A file of the rows that were refused; made when there is one."""
-
-    def __init__(self, path: Path) -> None:
-        self.count = 0
-        self._path = path
-        self._file: Any = None
-
-    def __enter__(self) -> Self:
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
-
-    def write(self, refused: Refused) -> None:
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file).writerow(("file", "line", "reason", "text"))
-        self.count += 1
-        text = refused.text.decode(errors="backslashreplace")
-        csv.writer(self._file).writerow((refused.path, refused.number, refused.reason, text))
 
 
 class _Teller:

@@ -54,6 +54,7 @@ WITH_IO = {
     "consumers/store/client.py",
     "consumers/store/labels.py",
     "consumers/store/lease.py",
+    "consumers/store/imports.py",
     "consumers/store/migrate.py",
     "consumers/store/partitions.py",
     "consumers/store/purge.py",

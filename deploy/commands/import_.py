@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from deploy.commands.output import Style, check_format, print_rows
 from deploy.times import iso
-from schemas.errors import SettingsError
 from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from deploy.importing import Options, Outcome, Search
 
 LISTED: Final = (
     *("started", "state", "format", "session", "rows", "rejected"),
@@ -70,20 +72,17 @@ def files(  # noqa: PLR0913 - the options of a command
     wait: Annotated[bool, typer.Option("--wait", help="Return when all of it is stored.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, max=100_000, help="Rows at a time.")] = 1_000,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where refused rows go; below the home if not given.")
+        Path | None, typer.Option(help="Folder for refused rows; below the home if not given.")
     ] = None,
     style: Style = "table",
 ) -> None:
-    """Publish recordings from files: CSV of sessions, Binance, Tardis, captures, exports, mapped."""
-    from deploy.importing import Options, bring_in, try_out
-    from deploy.local.progress import Shown
-    from producers.importing.discover import Passed, discover
+    """Publish recordings from files: of sessions, venues, vendors, our own exports, or mapped."""
+    from deploy.importing import Options, Search
     from producers.importing.recording import Hints
     from producers.importing.session_csv import check_volume
     from producers.importing.sniffing import split_hint
 
     check_format(style)
-    settings = load_settings()
     symbol, venue = split_hint(instrument, venue)
     hints = Hints(
         venue=venue,
@@ -92,26 +91,31 @@ def files(  # noqa: PLR0913 - the options of a command
         interval=interval,
         volume=check_volume(volume) if volume else None,
         time_unit=time_unit,
-        depth=depth or settings.produce.book_depth,
+        depth=depth or load_settings().produce.book_depth,
     )
+    options = Options(
+        session=session, again=again, wait=wait, batch_rows=batch_size, rejects=rejects
+    )
+    _run(Search(tuple(paths), hints, together), options, style, dry_run=dry_run)
+
+
+def _run(search: Search, options: Options, style: str, *, dry_run: bool) -> None:
+    from deploy.importing import bring_in, found_by, try_out
+    from deploy.local.progress import Shown
+
+    settings = load_settings()
     rows: list[dict[str, Any]] = []
     with Shown() as progress:
-        found = discover(paths, hints, join=together)
-        recordings = [one for one in found if not isinstance(one, Passed)]
-        for one in found:
-            if isinstance(one, Passed):
-                progress.say(f"passed over {one.path}: {one.why}")
-        if session and len(recordings) != 1:
-            hint = "import them one by one, or files --together"
-            raise SettingsError("a session is one recording", f"found {len(recordings)}", hint)
-        options = Options(
-            session=session, again=again, wait=wait, batch_rows=batch_size, rejects=rejects
-        )
-        for one in recordings:
-            progress.say(f"{one.paths[0]}: {one.says}")
-            outcome = (
-                try_out(one, options) if dry_run else bring_in(settings, one, options, progress)
-            )
+        for recording in found_by(search, options, progress):
+            progress.say(f"{recording.paths[0]}: {recording.says}")
+            if dry_run:
+                rows.append(_row(try_out(recording, options)))
+                continue
+            try:
+                outcome = bring_in(settings, recording, options, progress)
+            except KeyboardInterrupt:
+                progress.say("interrupted: the same command does the rest")
+                raise typer.Exit(130) from None
             if outcome.state == "present":
                 progress.say(f"{outcome.session} is there already: nothing added")
             if outcome.rejects:
@@ -134,7 +138,7 @@ def list_imports(*, style: Style = "table") -> None:
     print_rows(style, LISTED, rows, NUMBERS)
 
 
-def _row(outcome: Any) -> dict[str, Any]:
+def _row(outcome: Outcome) -> dict[str, Any]:
     kinds = {name: outcome.counts.get(name, 0) for name in ("trades", "books", "quotes", "bars")}
     return {
         "state": outcome.state,

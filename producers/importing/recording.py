@@ -87,7 +87,7 @@ def together(recordings: Sequence[Recording]) -> Recording:
         raise DataError("these are recordings of their own", one.says, "import them one by one")
     formats = list(dict.fromkeys(recording.format for recording in recordings))
     return Recording(
-        format="+".join(formats),
+        format=formats[0] if len(formats) == 1 else "files",
         says=f"{len(recordings)} files together: {', '.join(formats)}",
         paths=tuple(path for recording in recordings for path in recording.paths),
         options="\0".join(recording.options for recording in recordings),
