@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from consumers.places import Places
 from schemas.codec import DECODE_ERRORS, explain
+from schemas.dead_letters import RETRIED
 from schemas.events import Control, End, Event, Tick
 from schemas.order import Fate, Order
 
@@ -20,6 +21,7 @@ class Record(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
 Partition = tuple[str, int]
@@ -27,6 +29,10 @@ Partition = tuple[str, int]
 Origin = tuple[Partition, Record]
 Decode = Callable[[Any], Any]
 """Turns the value of a record into an event, or raises one of ``DECODE_ERRORS``."""
+
+
+_PAST: Final = frozenset({Fate.DUPLICATE, Fate.ENDED})
+"""Its session has moved on. A row has no order: what was refused then is stored now."""
 
 
 @dataclass(slots=True)
@@ -72,6 +78,9 @@ class Intake:
                 order.ended = type(event) is End
                 self.controls.append(event)
                 self.control_origins.append((partition, record))
+            elif fate in _PAST and type(event) in kinds and _retried(record):
+                keep_event(event)
+                keep_record(record)
             elif fate is not good or isinstance(event, Tick):
                 self._pass_over((partition, record), event, fate)
         self.origins += zip(repeat(partition), kept, strict=False)
@@ -107,3 +116,7 @@ class Intake:
             self.dropped["garbled"] += 1
             self.refused.append((origin, str(wrong)))
         return None
+
+
+def _retried(record: Record) -> bool:
+    return any(name == RETRIED for name, _ in record.headers)

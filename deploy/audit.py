@@ -18,7 +18,7 @@ from schemas.codec import DECODE_ERRORS, decode, input_decoder
 from schemas.errors import DataError, UnknownNameError
 from schemas.events import Bar, Event, SessionRecord, Start
 from schemas.settings import Settings
-from schemas.topics import BARS, BOOKS, DEAD_LETTERS, QUOTES, SESSIONS, TRADES, Topic
+from schemas.topics import BARS, DEAD_LETTERS, INPUTS, LATE, QUOTES, SESSIONS, TRADES, Topic
 from streams.candles.snapshot import SavedSession
 from streams.flow import flows_of
 
@@ -62,7 +62,7 @@ async def behind(settings: Settings) -> dict[str, int]:
     flows, namespace = flows_of(settings), settings.namespace
     groups: dict[str, tuple[Topic, ...]] = {
         settings.stream_group: tuple(flow.input for flow in flows),
-        settings.store_group: (TRADES, BOOKS, BARS, *(flow.candles for flow in flows)),
+        settings.store_group: (*INPUTS, LATE, *(flow.candles for flow in flows)),
     }
     left = {}
     for group, topics in groups.items():

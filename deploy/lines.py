@@ -9,6 +9,7 @@ import msgspec
 
 from deploy.times import iso
 from schemas.codec import candle_decoder, decode, input_decoder, late_decoder, session_decoder
+from schemas.dead_letters import HANDLED
 from schemas.errors import DataError
 from schemas.events import (
     NS_PER_MS,
@@ -84,7 +85,7 @@ def line_of(topic: Topic, record: Record) -> Line:
     """Say a record in one line, whatever it is: when it was appended, where, and what it says."""
     said, style = _say(topic, record)
     when = iso(record.timestamp * NS_PER_MS, 3)
-    return Line(_printable(f"{when} {record.partition}:{record.offset} {said}"), style)
+    return Line(printable(f"{when} {record.partition}:{record.offset} {said}"), style)
 
 
 def json_of(topic: Topic, record: Record) -> bytes:
@@ -138,6 +139,8 @@ def _decode(topic: Topic, value: bytes | None) -> Any:
 def _say(topic: Topic, record: Record) -> tuple[str, str]:
     if topic is DEAD_LETTERS:
         header = _headers(record)
+        if HANDLED in header:
+            return f"{header[HANDLED]} dead letters {_raw(record.value)}", "dim"
         place = ":".join(header.get(name, "?") for name in ("topic", "partition", "offset"))
         return f"dead letter {place} {header.get('reason', '')} {_raw(record.value)}", "red"
     try:
@@ -286,7 +289,7 @@ def _raw(value: bytes | None) -> str:
     return text if len(text) <= RAW_CHARS_MAX else text[:RAW_CHARS_MAX] + "..."
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape what could move the cursor or recolour the terminal: the text is not ours."""
     if text.isprintable():
         return text

@@ -10,7 +10,7 @@ from consumers.store.sql import database
 from deploy import kafka_admin
 from schemas.errors import TimedOutError, UnavailableError
 from schemas.settings import Settings
-from schemas.topics import BARS, BOOKS, TRADES, Topic
+from schemas.topics import BARS, BOOKS, LATE, QUOTES, TRADES, Topic
 from streams.flow import flows_of
 
 POLL_S = 0.1
@@ -54,10 +54,10 @@ async def wait_taken(
     inputs = _full_names(settings, (flow.input for flow in flows))
     streamed = {place: end for place, end in ends.items() if place[0] in inputs}
     await _reach(settings, settings.stream_group, streamed, seconds, tell)
-    kept = _full_names(settings, (TRADES, BOOKS, BARS))
+    kept = _full_names(settings, (TRADES, BOOKS, QUOTES, BARS))
     wanted = {place: end for place, end in ends.items() if place[0] in kept}
     wanted |= await kafka_admin.log_ends(
-        settings, _full_names(settings, (flow.candles for flow in flows))
+        settings, _full_names(settings, (*(flow.candles for flow in flows), LATE))
     )
     await _reach(settings, settings.store_group, wanted, seconds, tell)
 

@@ -132,12 +132,15 @@ class Publisher:
             )
         return next(iter(counts.values()))
 
-    async def publish(self, records: Iterable[Record]) -> float:
-        """Hand records over, in order; return the seconds for which a full buffer made it wait."""
+    async def publish(self, records: Iterable[Record], headers: Headers | None = None) -> float:
+        """Hand records over, in order; return the seconds for which a full buffer made it wait.
+
+        Each of them gets the ``headers``.
+        """
         blocked_s = 0.0
         bytes_max = self._settings.produce.in_flight_bytes_max
         for record in records:
-            self._append(record)
+            self._append(record, headers)
             if self._in_flight_bytes > bytes_max:
                 began = time.monotonic()
                 await self._until(lambda: self._in_flight_bytes <= bytes_max)

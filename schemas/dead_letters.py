@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 Headers = list[tuple[str, bytes]]
+
+RETRIED: Final = "retried"
+"""Header of a record that is back on its topic: the number that it had among the dead letters."""
+HANDLED: Final = "handled"
+"""Header of a record that is no dead letter: it names those that were retried or dropped."""
 
 
 @dataclass(frozen=True, slots=True)

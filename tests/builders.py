@@ -72,6 +72,7 @@ class Record:
     topic: str = "live.trades"
     partition: int = 0
     key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def records(events: list[Event], first: int = 0) -> list[Record]:

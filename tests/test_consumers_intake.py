@@ -98,6 +98,27 @@ def test_data_after_the_end_is_refused_until_the_session_starts_again():
     assert taken.dropped["ended"] == 2
 
 
+def test_a_retried_record_is_taken_although_its_session_has_moved_on():
+    def retried(event):
+        return Record(encode(event), headers=(("retried", b"7"),))
+
+    events = [
+        trade(seq=5),
+        retried(trade(seq=3)),
+        end(1, seq=6),
+        retried(trade(seq=4)),
+        trade(seq=7),
+    ]
+    raw = [event if isinstance(event, Record) else Record(encode(event)) for event in events]
+    stale = [Record(encode(trade(epoch=2, seq=1))), retried(trade(epoch=1, seq=2))]
+
+    taken = taken_from(raw)
+
+    assert seqs(taken) == [5, 3, 4]
+    assert taken.dropped == {"ended": 1}
+    assert [event.epoch for event in taken_from(stale).events] == [2]
+
+
 def test_candles_of_one_control_event_and_their_repeats_are_all_taken():
     twice = [candle(seq=5), candle(1, seq=5), candle(seq=5)]
 
