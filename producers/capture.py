@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from producers.compressed import read_blocks
+from producers.venue_times import seconds_ns
 from schemas.errors import DataError
 
+CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
+"""After an address: a connection, and what was sent on it."""
+_RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
 LINE_BYTES_MAX: Final = 8_388_608
 
 
@@ -42,3 +47,20 @@ def read_lines(path: Path) -> Iterator[Line]:
         yield Line(number + 1, rest, torn=True)
     if damage:
         raise damage
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the receive time and the frame of each line that has both."""
+    for _, text, _ in read_lines(path):
+        head, _, frame = text.partition(b" ")
+        ts_recv = receive_ns(head)
+        if ts_recv is not None:
+            yield ts_recv, frame
+
+
+def receive_ns(head: bytes) -> int | None:
+    """Read ``<ns>``, or ``<seconds>:`` as other recorders write it; None if it is neither."""
+    if head.isdigit() and len(head) == 19:
+        return int(head)
+    found = _RECEIVED_S.fullmatch(head)
+    return seconds_ns(found[1].decode()) if found else None

@@ -16,7 +16,7 @@ from msgspec.json import Decoder, encode
 
 from producers.book_builder import BookBuilder, Outcome, Update
 from producers.feed import Lost, Observation, Restored
-from producers.feeds.source import Request, Source
+from producers.feeds.source import RefusedError, Request, Source
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Book, Level, Quote, Trade
 from schemas.instruments import instrument_of, split_instrument
@@ -153,7 +153,7 @@ class BinanceParser:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
         frame = _decode_frame(text)
         if frame.error is not None:
-            raise DataError("binance refuses", bytes(frame.error)[:200].decode(errors="replace"))
+            raise RefusedError("binance refuses", bytes(frame.error)[:200].decode(errors="replace"))
         if frame.id is not None:
             return []
         if frame.snapshot_id is not None:

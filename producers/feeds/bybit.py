@@ -15,7 +15,7 @@ from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
-from producers.feeds.source import Request, Source
+from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Side, Trade
@@ -111,7 +111,7 @@ class BybitParser:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
         frame = _decode_frame(text)
         if frame.success is False:
-            raise DataError("bybit refuses", frame.ret_msg[:200])
+            raise RefusedError("bybit refuses", frame.ret_msg[:200])
         if frame.topic is None:
             if frame.op is None and frame.success is None:
                 raise DataError("frame is of no topic", repr(text[:80]))

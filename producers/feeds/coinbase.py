@@ -15,7 +15,7 @@ from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change
 from producers.feed import Lost, Observation, Restored
-from producers.feeds.source import Request, Source
+from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
@@ -101,7 +101,9 @@ class CoinbaseParser:
             case "heartbeat" | "subscriptions" | "status":
                 return []
             case "error":
-                raise DataError("coinbase refuses", f"{head.message} {head.reason}".strip()[:200])
+                raise RefusedError(
+                    "coinbase refuses", f"{head.message} {head.reason}".strip()[:200]
+                )
         raise DataError("message is unknown", repr(head.type)[:80])
 
     def _match(self, ts_recv: int, match: _Match) -> list[Observation]:

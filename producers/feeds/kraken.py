@@ -17,7 +17,7 @@ from producers.books import Books, Change
 from producers.feed import Observation
 from producers.feeds.kraken_book import KrakenBook, checked_level, quote_of
 from producers.feeds.kraken_v1 import KrakenV1Parser, is_v1
-from producers.feeds.source import Request, Source
+from producers.feeds.source import RefusedError, Request, Source
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
 from schemas.events import Quote, Side, Trade
@@ -115,7 +115,7 @@ class KrakenParser:
         if frame.channel == "ticker":
             return [self._quote(ts_recv, ticker) for ticker in _decode_tickers(frame.data)]
         if frame.error:
-            raise DataError("kraken refuses", frame.error[:200])
+            raise RefusedError("kraken refuses", frame.error[:200])
         if frame.result is not None and frame.result.depth:
             self._subscribed = frame.result.depth
         if frame.channel in QUIET or frame.method:

@@ -10,6 +10,7 @@ from msgspec.json import Decoder
 from producers.books import Books, Change
 from producers.feed import Observation
 from producers.feeds.kraken_book import KrakenBook, checked_level, quote_of
+from producers.feeds.source import RefusedError
 from producers.venue_times import seconds_ns
 from schemas.errors import DataError
 from schemas.events import Side, Trade
@@ -46,7 +47,7 @@ class KrakenV1Parser:
             return self._array(ts_recv, _decode_list(text))
         event = _decode_event(text)
         if event.error or event.event == "error":
-            raise DataError("kraken refuses", (event.error or text.decode())[:200])
+            raise RefusedError("kraken refuses", (event.error or text.decode())[:200])
         return []
 
     def _array(self, ts_recv: int, frame: list[Any]) -> list[Observation]:

@@ -17,7 +17,7 @@ from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
-from producers.feeds.source import Request, Source
+from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel, level_of
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Quote, Side, Trade
@@ -99,7 +99,7 @@ class OkxParser:
             return []
         frame = _decode_frame(text)
         if frame.event == "error":
-            raise DataError("okx refuses", f"{frame.code} {frame.msg}"[:200])
+            raise RefusedError("okx refuses", f"{frame.code} {frame.msg}"[:200])
         if frame.event is not None:
             return []
         if frame.arg is None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from producers.capture import read_lines
+from producers.capture import CONNECTION_MARKS, read_lines, receive_ns
 from producers.compressed import read_blocks
 from producers.feed import Lost, Observation
 from producers.feeds.sources import source_of
 from producers.pacing import paced
-from producers.venue_times import seconds_ns
 from schemas import metrics
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError
@@ -27,11 +25,6 @@ LOGGED_MAX: Final = 20
 """Skipped lines that are logged one by one; all are counted."""
 JUMP_NS_MAX: Final = 3_600 * NS_PER_S
 """A receive time further ahead is believed when the next one is as late."""
-
-
-CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
-"""After an address: a connection, and what was sent on it."""
-RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
 
 
 class RecordedFeed:
@@ -109,7 +102,7 @@ class RecordedFeed:
                 for number, text, torn in read_lines(path):
                     self.lines += 1
                     head, _, frame = text.partition(b" ")
-                    ts_recv = _receive_ns(head)
+                    ts_recv = receive_ns(head)
                     if ts_recv is not None:
                         yield path, number, ts_recv, frame, torn
                     elif text and not frame.startswith(CONNECTION_MARKS):
@@ -124,14 +117,6 @@ class RecordedFeed:
         if sum(self.skipped.values()) <= LOGGED_MAX:
             detail = str(why)[:200]
             log.warning("skipped reason=%r file=%s line=%d why=%r", reason, path, number, detail)
-
-
-def _receive_ns(head: bytes) -> int | None:
-    """Read ``<ns>``, or ``<seconds>:`` as other recorders write it; None if it is neither."""
-    if head.isdigit() and len(head) == 19:
-        return int(head)
-    found = RECEIVED_S.fullmatch(head)
-    return seconds_ns(found[1].decode()) if found else None
 
 
 _Received = tuple[Path, int, int, bytes, bool]

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from producers.feed import Observation
+from schemas.errors import DataError
+
+
+class RefusedError(DataError):
+    """The venue does not want what it was asked: a symbol it has not, too many requests."""
 
 
 class Parser(Protocol):
@@ -55,7 +60,5 @@ class Source:
     """On one connection."""
     ping: bytes | None = None
     """What keeps a connection alive, where frames of the protocol do not."""
-    lifetime_s: float = 23.0 * 3600
-    """A connection is replaced before the venue ends it."""
     integrity: str
     """How a missing trade and a wrong book are noticed."""

@@ -1,0 +1,148 @@
+"""A venue on a local port: recorded frames, told to whoever subscribes, at any pace.
+
+As at a real venue, who is not connected misses what is told meanwhile. On command it closes
+connections, refuses new ones, or falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from producers.connection import Frame
+from producers.venue_server.protocols import answers
+from schemas.errors import DataError
+
+HOST: Final = "127.0.0.1"
+REST_PREFIXES: Final = ("/api/", "/fapi/")
+
+
+class VenueServer:
+    """Tells frames at ``speed`` times the pace at which they were received; None: at once."""
+
+    def __init__(self, venue: str, frames: Iterable[Frame], *, speed: float | None = 1.0) -> None:
+        self.silent = False
+        """Tells nothing while True; what would be told meanwhile is lost."""
+        self.refusing = False
+        """Takes no connection while True."""
+        self.mute_answers = False
+        """Confirms nothing while True."""
+        self.snapshots: dict[str, bytes] = {}
+        """Replies over HTTP, by symbol in capitals."""
+        self.told = 0
+        """Frames so far, to anybody or nobody."""
+        self.over = asyncio.Event()
+        self._venue = venue
+        self._frames = frames
+        self._speed = speed
+        self.clients: set[web.WebSocketResponse] = set()
+        """Who has subscribed."""
+        self._subscribed = asyncio.Event()
+
+    @asynccontextmanager
+    async def serve(self, port: int = 0) -> AsyncIterator[int]:
+        """Listen on loopback; give the port. Frames begin when the first client has subscribed."""
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, HOST, port)
+        await site.start()
+        telling = asyncio.create_task(self._tell())
+        try:
+            yield runner.addresses[0][1]
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            await self.disconnect()
+            await runner.cleanup()
+
+    async def disconnect(self) -> None:
+        """Close all connections."""
+        for client in list(self.clients):
+            await client.close(code=WSCloseCode.GOING_AWAY)
+
+    async def say(self, frame: bytes) -> None:
+        """Tell a frame to everybody, as text, or as binary if it is no text."""
+        for client in list(self.clients):
+            try:
+                text = frame.decode()
+            except UnicodeDecodeError:
+                await client.send_bytes(frame)
+            else:
+                await client.send_str(text)
+
+    async def _tell(self) -> None:
+        await self._subscribed.wait()
+        clock = asyncio.get_running_loop().time
+        began, first = clock(), None
+        for ts_recv, frame in self._frames:
+            first = ts_recv if first is None else first
+            if self._speed is not None:
+                due = began + (ts_recv - first) / 1e9 / self._speed
+                await asyncio.sleep(max(0.0, due - clock()))
+            if not self.silent:
+                await self._say_if_heard(frame)
+            self.told += 1
+        self.over.set()
+
+    async def _say_if_heard(self, frame: bytes) -> None:
+        try:
+            await self.say(frame)
+        except ConnectionError:
+            return  # it has just gone; its handler takes it off the list
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.refusing:
+            return web.Response(status=503, text="maintenance")
+        if request.path.startswith(REST_PREFIXES):
+            return self._over_http(request)
+        client = web.WebSocketResponse()
+        await client.prepare(request)
+        try:
+            async for message in client:
+                if message.type is WSMsgType.TEXT:
+                    await self._hear(client, message.data)
+        finally:
+            self.clients.discard(client)
+        return client
+
+    async def _hear(self, client: web.WebSocketResponse, message: str) -> None:
+        try:
+            for frame in answers(self._venue, message) if not self.mute_answers else ():
+                await client.send_str(frame.decode())
+        except DataError as error:
+            await client.send_str(f'{{"error":"{error.what}"}}')
+            return
+        self.clients.add(client)
+        self._subscribed.set()
+
+    def _over_http(self, request: web.Request) -> web.Response:
+        body = self.snapshots.get(request.query.get("symbol", "").upper())
+        if body is None:
+            return web.Response(status=404, text="no such symbol")
+        return web.Response(body=body, content_type="application/json")
+
+
+def replayed(frames: Iterable[Frame], faults: dict[int, str]) -> Iterator[Frame]:
+    """Yield frames with faults by number: drop, double, swap (with the next), cut."""
+    held: Frame | None = None
+    for number, (ts_recv, frame) in enumerate(frames):
+        fault = faults.get(number)
+        if fault == "drop":
+            continue
+        if fault == "swap":
+            held = ts_recv, frame
+            continue
+        yield ts_recv, frame[: len(frame) // 2] if fault == "cut" else frame
+        if fault == "double":
+            yield ts_recv, frame
+        if held is not None:
+            yield ts_recv, held[1]
+            held = None
+    if held is not None:
+        yield held
