@@ -58,7 +58,7 @@ def bars(  # noqa: PLR0913 - the options of a query
         until=until,
     )
     check_rows(rows, f"{instrument} {interval}")
-    return [_bar(row) for row in {row["ts_open"]: row for row in rows}.values()]
+    return [plain_bar(row) for row in {row["ts_open"]: row for row in rows}.values()]
 
 
 def kinds(db: Database) -> dict[str, list[tuple[str, str]]]:
@@ -83,7 +83,8 @@ def _source(db: Database, instrument: str, source: str | None) -> str:
     return source or known[0]
 
 
-def _bar(row: Row) -> Row:
+def plain_bar(row: Row) -> Row:
+    """Write the sums of a row as the events do: no zeros at the end."""
     sums = {"volume": DECIMALS_MAX, "quote_volume": PRODUCT_DECIMALS_MAX}
     return row | {
         name: row[name] and decimal_text(scale_text(row[name], places), places)

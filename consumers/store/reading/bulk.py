@@ -78,7 +78,9 @@ class Bulk:
         """Cut the rows into spans of time that fit a download, as far as time can be cut."""
         (extent,) = self._rows(_EXTENT)
         if extent["n"]:
-            yield from joined(self._cut(Span(extent["since"], extent["until"] + 1, extent["n"])))
+            yield from joined(
+                self._cut(Span(extent["since"], extent["until"] + 1, extent["n"])), CHUNK_ROWS
+            )
 
     def to_arrow(self) -> pa.Table:
         """Return everything at once, as large as it is."""
@@ -127,7 +129,7 @@ class Bulk:
         return pq.read_schema(pa.BufferReader(self._download(Span(0, 1, 0))))
 
 
-def joined(spans: Iterable[Span], rows_max: int = CHUNK_ROWS) -> Iterator[Span]:
+def joined(spans: Iterable[Span], rows_max: int) -> Iterator[Span]:
     """Join neighbours as long as they fit together."""
     whole: Span | None = None
     for span in spans:

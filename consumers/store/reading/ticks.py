@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from consumers.store.bars_reader import plain_bar
 from consumers.store.sql import Row
 from schemas.events import Bar, Book, Level, Quote, Trade
 from schemas.scaled import DECIMALS_MAX
@@ -69,7 +70,7 @@ def _quote(row: Row) -> Quote:
 
 
 def _bar(row: Row) -> Bar:
-    return Bar(epoch=0, **row)
+    return Bar(epoch=0, **plain_bar(row))
 
 
 def order_book(row: Row) -> OrderBook:
