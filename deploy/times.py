@@ -24,6 +24,7 @@ TIME_NS_MAX: Final = 9_214_646_399_999_999_999
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO = re.compile(r"-([0-9]{1,9})(ms|[smhdw])")
+_DURATION = re.compile(r"([0-9]{1,9})(ms|[smhdw])")
 _PLAIN = re.compile(r"[0-9]{10,}")
 _FRACTION = re.compile(r"(?<=:[0-9]{2})[.,]([0-9]+)")
 
@@ -44,6 +45,13 @@ def parse_time(text: str, now_ns: int) -> int:
             "write -5m (ms, s, m, h, d, w), 2026-01-31T09:30:00 in UTC, or nanoseconds",
         )
     return time_ns
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90s`` or ``10m`` (ms, s, m, h, d, w) as seconds; raise ``SettingsError``."""
+    if not (found := _DURATION.fullmatch(text)) or not int(found[1]):
+        raise SettingsError("not a duration", repr(text[:80]), "write 90s, 10m or 1h")
+    return int(found[1]) * UNITS_NS[found[2]] / NS_PER_S
 
 
 def iso(time_ns: int, decimals: int | None = None) -> str:

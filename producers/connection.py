@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -135,6 +136,18 @@ async def connected(
             await connection.close()
 
 
+async def time_to_connect(url: str, settings: Capture) -> float:
+    """Connect once; return the seconds it took. Raises ``ConnectionLostError``."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    async with connected(url, settings, time.time_ns, None):
+        return clock() - began
+
+
 def _lost(error: object, url: str = "") -> ConnectionLostError:
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    return ConnectionLostError("the venue cannot be reached", f"{url} {what}".strip()[:300])
+    return ConnectionLostError(
+        "the venue cannot be reached",
+        f"{url} {what}".strip()[:300],
+        "look at the network and its proxy, or set capture.endpoints to VENUE=url",
+    )

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import socket
-import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import msgspec
 import typer
 
+from deploy.publishing import Publication, publish
 from schemas.errors import AlreadyRunningError, SettingsError
-from schemas.health import Health
-from schemas.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from producers.feed import Feed
-    from producers.produce import Summary
+from schemas.settings import load_settings
 
 feed_app = typer.Typer(help="Publish a feed: simulated or recorded.", no_args_is_help=True)
-WAIT_S_MAX = 120.0
-
 Wait = Annotated[bool, typer.Option("--wait", help="Return when all of it is stored.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(feed_app, name="feed")
-
-
-@dataclass(frozen=True)
-class Publication:
-    """A feed, who publishes it and what is to be done when it is over."""
-
-    feed: Feed
-    owner: str
-    wait: bool
-    json: bool
 
 
 @feed_app.command()
@@ -64,7 +43,7 @@ def simulated(  # noqa: PLR0913 - the options of a command
         options["max_speed"] = True
     settings = load_settings(simulated=options)
     owner = f"feed-{socket.gethostname()}-{os.getpid()}"
-    _publish(settings, Publication(SimulatedFeed(settings.simulated), owner, wait, json))
+    publish(settings, Publication(SimulatedFeed(settings.simulated), owner, wait, json))
 
 
 @feed_app.command()
@@ -85,7 +64,7 @@ def recorded(  # noqa: PLR0913 - the options of a command
 
     settings = load_settings()
     levels = depth or settings.produce.book_depth
-    feed = RecordedFeed(paths, venue.upper(), depth=levels, speed=_speed(speed))
+    feed = RecordedFeed(paths, venue.upper(), depth=levels, speed=parse_speed(speed))
     # Killed, it is fed again at once: whoever holds the lock is its only living feeder here.
     lock = settings.home / "run" / f"{feed.session}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -96,10 +75,11 @@ def recorded(  # noqa: PLR0913 - the options of a command
             hint = "wait for it, or end it; feeding twice adds nothing"
             raise AlreadyRunningError("these files are being fed", feed.session, hint) from None
         owner = f"feed-{socket.gethostname()}-{feed.session}"
-        _publish(settings, Publication(feed, owner, wait, json))
+        publish(settings, Publication(feed, owner, wait, json))
 
 
-def _speed(text: str) -> float | None:
+def parse_speed(text: str) -> float | None:
+    """Read a factor of the recorded pace; None is ``max``. Raises ``SettingsError``."""
     if text == "max":
         return None
     try:
@@ -111,41 +91,3 @@ def _speed(text: str) -> float | None:
             "speed cannot be used", repr(text), "a factor such as 10 or 0.5, or max"
         )
     return speed
-
-
-def _publish(settings: Settings, publication: Publication) -> None:
-    produce = settings.produce.model_copy(update={"owner": publication.owner})
-    summary = asyncio.run(_run(settings.model_copy(update={"produce": produce}), publication))
-    if publication.json:
-        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
-        return
-    sys.stdout.write(
-        f"session {summary.session}: {summary.trades} trades, {summary.books} books, "
-        f"{summary.quotes} quotes, {summary.duplicates} duplicates, {summary.rejected} refused, "
-        f"{summary.gaps} gaps\n"
-    )
-    for reason, count in summary.skipped.items():
-        sys.stdout.write(f"skipped {count}: {reason}\n")
-
-
-async def _run(settings: Settings, publication: Publication) -> Summary:
-    from deploy.local.progress import Shown
-    from deploy.stored import wait_stored
-    from deploy.telemetry import telemetry
-    from producers.produce import produce
-
-    stop, feed, health = asyncio.Event(), publication.feed, Health("kafka")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    # Any free port: several feeds run at once, beside a worker that has the one of the settings.
-    with Shown() as progress, telemetry(0, health, "produce.metrics_port") as port:
-        progress.say(f"metrics: http://127.0.0.1:{port}/metrics")
-        progress.begin("publishing")
-        summary = await produce(feed, settings, health, stop)
-        progress.done("publishing", f"{summary.trades + summary.books + summary.quotes} events")
-        if publication.wait:
-            progress.begin("storing")
-            await wait_stored(settings, summary.end_offsets, seconds=WAIT_S_MAX)
-            progress.done("storing")
-    return summary

@@ -67,8 +67,8 @@ class LiveFeed:
         self._newest = 0
         self._lost = False
         self._notes: list[Observation] = []
-        self._url = _endpoint(settings.endpoints, source.venue) or source.url
-        self._rest_url = _endpoint(settings.rest_endpoints, source.venue) or source.rest_url
+        self._url = endpoint(settings.endpoints, source.venue) or source.url
+        self._rest_url = endpoint(settings.rest_endpoints, source.venue) or source.rest_url
 
     async def observations(self) -> AsyncIterator[list[Observation]]:
         loop = asyncio.get_running_loop()
@@ -177,7 +177,7 @@ class LiveFeed:
         return self._newest
 
 
-def _endpoint(endpoints: Sequence[str], venue: str) -> str:
+def endpoint(endpoints: Sequence[str], venue: str) -> str:
     """Find ``VENUE=url``; empty if there is none."""
     for text in endpoints:
         name, sign, url = text.partition("=")

@@ -10,6 +10,7 @@ from itertools import islice
 from producers.feed import Observation, Told
 from producers.importing.recording import Recording
 from producers.importing.source import Refuse, Refused
+from schemas.events import NS_PER_MS, Quote, Trade
 
 
 class ImportFeed:
@@ -24,7 +25,7 @@ class ImportFeed:
     wall_clock = False
     instruments: tuple[str, ...] = ()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a feed is made of
         self,
         recording: Recording,
         session: str,
@@ -32,14 +33,18 @@ class ImportFeed:
         refuse: Refuse,
         tell: Callable[[int], None] = lambda _: None,
         batch_rows: int = 1_000,
+        horizon_ms: int = 600_000,
     ) -> None:
         self.session = session
+        self.behind = 0
+        """Ticks so much older than one before them that no candle will have them."""
         self.skipped: Counter[str] = Counter()
         self.retold = recording.retold
         self._sources = recording.sources()
         self._refuse = refuse
         self._tell = tell
         self._batch_rows = batch_rows
+        self._horizon_ns = horizon_ms * NS_PER_MS
 
     @property
     def rows(self) -> int:
@@ -62,6 +67,8 @@ class ImportFeed:
         for observation in heapq.merge(*streams, key=_ts_recv):
             # Rows out of order came late: receive times never fall.
             newest = observation.ts_recv = max(newest, observation.ts_recv)
+            if isinstance(observation, Trade | Quote):
+                self.behind += newest - observation.ts_event > self._horizon_ns
             yield observation
 
     def _count(self, refused: Refused) -> None:

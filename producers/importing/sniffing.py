@@ -158,7 +158,7 @@ def _mapped(path: Path, head: Sequence[bytes], hints: Hints) -> Recording:
     assert hints.mapping, "asked for only if there is one"
     found = mapping.read_mapping(hints.mapping)
     found = mapping.with_hints(found, hints.symbol, hints.venue, hints.interval)
-    if path.open("rb").read(4) == _PARQUET:
+    if b"".join(head).startswith(_PARQUET):
         names = open_parquet(path).schema_arrow.names
         places = mapping.places_of(found, names)
         columns = list(dict.fromkeys(names[int(place)] for place in places.values()))
