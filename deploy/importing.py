@@ -157,6 +157,7 @@ def _import(
             refuse=refused.write,
             tell=_Teller(progress, task).tell,
             batch_rows=options.batch_rows,
+            horizon_ms=settings.stream.horizon_ms,
         )
         try:
             summary = asyncio.run(_publish(settings, recording, feed, options))
@@ -175,6 +176,8 @@ def _import(
                     imports.put(db, attempt)
     seconds = (attempt.finished - attempt.started) / NS_PER_S
     progress.done(task, f"{feed.rows:,} rows, {feed.rows / seconds:,.0f}/s")
+    if feed.behind:
+        progress.say(f"{feed.behind} ticks are late: candles of them need tickerplant repair")
     outcome = _outcome(recording, attempt.session, "imported", None)
     outcome.rows, outcome.rejected, outcome.seconds = attempt.rows, attempt.rejected, seconds
     outcome.counts = {
