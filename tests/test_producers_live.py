@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,43 @@ async def test_a_disk_without_room_for_raw_frames_does_not_end_the_recording(tmp
 def test_more_symbols_than_a_connection_takes_are_refused():
     with pytest.raises(SettingsError, match="at most 100"):
         LiveFeed(SOURCES["OKX"], [f"S{n}" for n in range(101)], Capture(), depth=20)
+
+
+@needs_data
+@pytest.mark.parametrize("venue", ["BINANCE", "BINANCE-USDM"])
+async def test_a_book_that_begins_with_a_snapshot_over_http_is_the_recorded_one(venue, tmp_path):
+    name = {"BINANCE": "spot", "BINANCE-USDM": "usdm"}[venue]
+    whole = CAPTURES.parent / f"binance_raw/{name}_btcusdt_20240808.gz"
+    frames = list(islice(read_frames(whole), 10_000))
+    (snapshot,) = (frame for _, frame in frames if frame.startswith(b'{"lastUpdateId"'))
+    told = [(ts_recv, frame) for ts_recv, frame in frames if frame is not snapshot]
+    part = tmp_path / "part"
+    part.write_bytes(b"".join(b"%d %s\n" % received for received in frames))
+    offline = RecordedFeed([part], venue)
+    expected = [o async for batch in offline.observations() for o in batch]
+    server = VenueServer(venue, told, speed=None)
+    server.snapshots["BTCUSDT"] = snapshot
+
+    async with listening(server, venue, symbols=["BTCUSDT"]) as feed:
+        count = len(expected)
+        found = await heard(feed, lambda them: sum(isinstance(o, Tick) for o in them) >= count)
+
+    for kind in (Trade, Quote, Book):
+        ours = [stamped(o) for o in found if isinstance(o, kind)]
+        assert ours == [stamped(o) for o in expected if isinstance(o, kind)]
+        assert len(ours) > 100
+    assert not [o for o in found if isinstance(o, Lost | Rejected)]
+
+
+async def test_a_snapshot_that_does_not_come_is_asked_for_again():
+    depth = b'{"stream":"x@depth@100ms","data":{"e":"depthUpdate","E":1723161256000,"s":"X",'
+    update = b'"U":%d,"u":%d,"b":[["1.0","1"]],"a":[]}}'
+    server = VenueServer("BINANCE", [(T0, depth + update % (8, 9))], speed=None)
+
+    async with listening(server, "BINANCE", symbols=["X"], resync_ms_min=50) as feed:
+        told = asyncio.create_task(heard(feed, lambda them: any(isinstance(o, Book) for o in them)))
+        await until(lambda: server.not_found > 1)
+        server.snapshots["X"] = b'{"lastUpdateId":8,"bids":[["0.5","2"]],"asks":[["2.0","3"]]}'
+        found = await told
+
+    assert found[-1].bids == [(1.0, 1.0), (0.5, 2.0)]

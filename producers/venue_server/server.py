@@ -33,6 +33,8 @@ class VenueServer:
         """Confirms nothing while True."""
         self.snapshots: dict[str, bytes] = {}
         """Replies over HTTP, by symbol in capitals."""
+        self.not_found = 0
+        """Requests over HTTP that could not be answered."""
         self.told = 0
         """Frames so far, to anybody or nobody."""
         self.over = asyncio.Event()
@@ -124,6 +126,7 @@ class VenueServer:
     def _over_http(self, request: web.Request) -> web.Response:
         body = self.snapshots.get(request.query.get("symbol", "").upper())
         if body is None:
+            self.not_found += 1
             return web.Response(status=404, text="no such symbol")
         return web.Response(body=body, content_type="application/json")
 
