@@ -49,23 +49,27 @@ class Part:
         return _span(self.table, self.since, self.until)
 
 
+def unit_of(db: Database, table: str) -> str | None:
+    """Return the unit of a table's partitions, as ``timestamp_floor`` has it; None: no table."""
+    return next((UNITS[row["unit"]] for row in db.rows(_UNIT, table=table)), None)
+
+
 def parts(db: Database, table: str, condition: str, **values: object) -> list[Part]:
     """Return the partitions with rows that meet a condition, oldest first; none without a table."""
-    units = [UNITS[row["unit"]] for row in db.rows(_UNIT, table=table)]
-    return [
-        Part(table, row["since"], row["until"], row["n"], row["gone"])
-        for unit in units
-        for row in db.rows(
-            f"""
-            SELECT since::long AS since, dateadd('{unit}', 1, since)::long AS until, n, gone FROM (
-                SELECT timestamp_floor('{unit}', {TIMES[table]}) AS since, count() AS n,
-                    sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS gone
-                FROM {table} GROUP BY since
-            ) WHERE gone > 0 ORDER BY since
-            """,  # noqa: S608 - names from fixed lists
-            **values,
-        )
-    ]
+    unit = unit_of(db, table)
+    if unit is None:
+        return []
+    found = db.rows(
+        f"""
+        SELECT since::long AS since, dateadd('{unit}', 1, since)::long AS until, n, gone FROM (
+            SELECT timestamp_floor('{unit}', {TIMES[table]}) AS since, count() AS n,
+                sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS gone
+            FROM {table} GROUP BY since
+        ) WHERE gone > 0 ORDER BY since
+        """,  # noqa: S608 - names from fixed lists
+        **values,
+    )
+    return [Part(table, row["since"], row["until"], row["n"], row["gone"]) for row in found]
 
 
 def rewrite(db: Database, lease: Lease, part: Part, condition: str, **values: object) -> int:
