@@ -7,6 +7,7 @@ only, and counts from the newest row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from consumers.store.lease import held
@@ -35,13 +36,16 @@ OF_MARKETS: Final = (
 )
 """The tables that have a retention; the others are small, and people wrote them."""
 
+NAMES: Final = {"h": "%Y-%m-%dT%H", "d": "%Y-%m-%d", "w": "%G-W%V", "M": "%Y-%m", "y": "%Y"}
+"""How QuestDB names partitions, by their unit; one that is split has more in its name."""
 _NATIVE: Final = """
-SELECT count() AS parts, coalesce(sum("diskSize"), 0)::long AS bytes FROM table_partitions('{table}')
+SELECT count() AS parts, coalesce(sum("diskSize"), 0)::long AS bytes
+FROM table_partitions('{table}')
 WHERE NOT "isParquet" AND NOT active AND "maxTimestamp"::long < %(before)s
 """
 _BYTES: Final = """
 SELECT coalesce(sum("diskSize"), 0)::long AS bytes FROM table_partitions('{table}')
-WHERE "minTimestamp"::long >= %(since)s AND "minTimestamp"::long < %(until)s
+WHERE name LIKE %(name)s
 """
 Days = Mapping[tuple[str, str], int]
 """By table and interval, which is "" for tables without."""
@@ -59,7 +63,7 @@ class Expired(NamedTuple):
 
 
 def read_rules(keep: Sequence[str]) -> Days:
-    """Read ``TABLE=90d`` and ``TABLE.INTERVAL=365d``; raise ``SettingsError`` for what is neither."""
+    """Read ``TABLE=90d`` and ``TABLE.INTERVAL=365d``, or raise ``SettingsError``."""
     days: dict[tuple[str, str], int] = {}
     for rule in keep:
         name, _, age = rule.partition("=")
@@ -106,12 +110,13 @@ def plan(db: Database, days: Days, now_ns: int) -> list[Expired]:
 
 def sizes(db: Database, expired: Sequence[Expired]) -> list[int]:
     """Return the bytes on disk of their partitions, in the same order."""
-    return [
-        int(
-            db.rows(_BYTES.format(table=part.table), since=part.since, until=part.until)[0]["bytes"]
-        )
-        for part, _ in expired
-    ]
+    found = []
+    for part, _ in expired:
+        begin = datetime.fromtimestamp(part.since // 10**9, UTC)
+        name = begin.strftime(NAMES[unit_of(db, part.table) or "d"])
+        (row,) = db.rows(_BYTES.format(table=part.table), name=f"{name}%")
+        found.append(int(row["bytes"]))
+    return found
 
 
 def apply(settings: QuestDb, expired: Sequence[Expired], turn: Turn) -> Iterator[tuple[Part, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from time import time_ns
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,8 @@ from deploy.commands.output import print_table
 from deploy.times import iso
 from schemas.errors import SettingsError
 from schemas.settings import load_settings
+
+COLUMNS: Final = ("table", "partition", "rows", "kept", "bytes")
 
 
 def register(app: typer.Typer) -> None:
@@ -47,9 +49,7 @@ def retention(
             [part.table, iso(part.since), part.gone, part.rows - part.gone, bytes_]
             for (part, _), bytes_ in zip(expired, sizes, strict=True)
         ]
-        print_table(
-            ("table", "partition", "rows", "kept", "bytes"), rows, {"rows", "kept", "bytes"}
-        )
+        print_table(COLUMNS, rows, COLUMNS[2:])
         gone = sum(part.gone for part, _ in expired)
         typer.echo(f"{gone} rows in {len(expired)} partitions", err=True)
         for table, (parts, bytes_) in native.items():
