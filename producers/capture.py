@@ -13,6 +13,9 @@ from schemas.errors import DataError
 
 CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
 """After an address: a connection, and what was sent on it."""
+LOST_MARK: Final = b"#lost "
+RESTORED_MARK: Final = b"#restored"
+"""In place of a frame: between these two something may be missing."""
 _RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
 LINE_BYTES_MAX: Final = 8_388_608
 

@@ -124,6 +124,25 @@ async def test_what_is_told_while_nobody_listens_lies_in_a_loss():
     assert times == sorted(times)
 
 
+async def test_what_was_missed_is_missing_in_the_stored_frames_too(tmp_path):
+    server = VenueServer("COINBASE", [], speed=None)
+
+    async with listening(server, "COINBASE", raw_folder=tmp_path) as feed:
+        told = asyncio.create_task(heard(feed, lambda them: 4 in ids(them)))
+        await until(lambda: server.clients)
+        await server.say(match(1))
+        await server.disconnect()
+        await until(lambda: server.clients)
+        await server.say(match(4))
+        found = await told
+
+    feed = RecordedFeed(sorted(tmp_path.glob("*/*.raw.zst")), "COINBASE")
+    again = [o async for batch in feed.observations() for o in batch]
+    assert not feed.skipped
+    assert [type(o) for o in again] == [type(o) for o in found if not isinstance(o, Elapsed)]
+    assert ids(again) == [1, 4]
+
+
 async def until(condition):
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 - what it looks at is of another library

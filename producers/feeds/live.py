@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from producers.capture import LOST_MARK, RESTORED_MARK
 from producers.connection import Frame, connected
 from producers.conversation import ConnectionLostError, Conversation
 from producers.feed import Elapsed, Lost, Note, Observation, Rejected, Restored
@@ -86,7 +87,9 @@ class LiveFeed:
                     log.warning("venue lost session=%s why=%s", self.session, reason)
                 if not self._lost:
                     self._lost = True
-                    yield [Lost(ts_recv=self._now(), reason=reason)]
+                    lost = Lost(ts_recv=self._now(), reason=reason)
+                    self._store(lost.ts_recv, LOST_MARK + reason.encode())
+                    yield [lost]
                 if loop.time() - began > HEALTHY_S:
                     delays = self._delays()
                 again_at = loop.time() + next(delays)
@@ -139,6 +142,7 @@ class LiveFeed:
                 observations.append(self._rejected(ts_recv, frame, error))
             if self._lost and talk.complete:
                 self._lost = False
+                self._store(ts_recv, RESTORED_MARK)
                 observations.append(Restored(ts_recv=ts_recv, reason="connected again"))
         return observations
 
