@@ -37,6 +37,10 @@ def test_a_venue_is_recorded_whole_and_every_frame_is_stored(settings: Settings)
         assert (summary["trades"], summary["books"], summary["quotes"]) == (107, 9_729, 107)
         (folder,) = (settings.home / "raw").glob(f"{summary['session']}*")
         assert [file.name[:5] for file in folder.iterdir()] == ["0001-"]
+        again = run(own, "reparse", summary["session"], "--json")
+        told = msgspec.json.decode(again.stdout)
+        assert [told[kind] for kind in ("trades", "books", "quotes")] == [107, 9_729, 107]
+        assert told["skipped"] == {}
     finally:
         os.kill(server.pid, signal.SIGINT)
         server.communicate(timeout=60)

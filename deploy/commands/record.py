@@ -14,6 +14,7 @@ import typer
 from deploy.commands.output import Json, print_json, print_table
 from deploy.publishing import Publication, publish
 from deploy.times import parse_duration
+from schemas.errors import DataError
 from schemas.settings import load_settings
 
 sources_app = typer.Typer(help="Venues that can be recorded.", no_args_is_help=True)
@@ -23,6 +24,7 @@ Venue = Annotated[str, typer.Argument(help="Such as KRAKEN: see tickerplant sour
 
 def register(app: typer.Typer) -> None:
     app.command()(record)
+    app.command()(reparse)
     app.add_typer(sources_app, name="sources")
     app.add_typer(venue_app, name="venue")
 
@@ -53,6 +55,33 @@ def record(  # noqa: PLR0913 - the options of a command
     owner = f"record-{socket.gethostname()}-{os.getpid()}"
     seconds = parse_duration(duration) if duration else 0.0
     publish(settings, Publication(feed, owner, wait, json, seconds))
+
+
+def reparse(
+    session: Annotated[str, typer.Argument(help="As record named it.")],
+    *,
+    depth: Annotated[int | None, typer.Option(help="Levels a side of the books.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all is stored.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Read the stored frames of a live recording again, with the parsers of today.
+
+    What they give is another session, named by its content: the first one stays as it was.
+    """
+    from producers.feeds.recorded import RecordedFeed
+    from producers.raw_frames import SUFFIX
+
+    settings = load_settings()
+    folder = settings.home / "raw" / Path(session).name
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if not files:
+        hint = "see: tickerplant sessions ls; frames are stored where capture.raw is set"
+        raise DataError("no frames are stored of this session", str(folder), hint)
+    venue, *_ = folder.name.rsplit("-", 2)
+    levels = depth or settings.produce.book_depth
+    feed = RecordedFeed(files, venue, depth=levels)
+    owner = f"reparse-{socket.gethostname()}-{os.getpid()}"
+    publish(settings, Publication(feed, owner, wait, json))
 
 
 @sources_app.command("list")
