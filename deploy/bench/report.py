@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deploy.bench.meter import Span
 from deploy.bench.peers import PEERS
+from deploy.bench.reads import QUESTIONS
 
 Figures = dict[str, dict[str, float]]
 
@@ -21,6 +22,7 @@ AT_LEAST: Final = {
     ("peers", "times_bytewax"): 3.0,
     ("instruments", "rate_kept"): 0.7,
     ("workers", "times_one"): 1.7,
+    ("reads", "bulk_ratio_to_bare"): 0.7,
 }
 AT_MOST: Final = {
     ("stream", "ratio_to_bare"): 1.6,
@@ -31,6 +33,10 @@ AT_MOST: Final = {
     ("recovery", "kill_to_caught_up_s"): 15.0,
     ("store_trades", "ratio_to_bare"): 8.0,
     ("store_books", "ratio_to_bare"): 8.0,
+    ("reads", "candles_p50_ms"): 15.0,
+    ("reads", "concurrent_p99_ms"): 500.0,
+    **{("reads", f"{question}_cold_ms"): 500.0 for question in QUESTIONS},
+    **{("reads", f"{question}_ratio_to_bare"): 3.0 for question in QUESTIONS},
 }
 
 

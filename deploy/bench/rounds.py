@@ -9,6 +9,7 @@ from deploy.bench.latency import latency
 from deploy.bench.meter import Span
 from deploy.bench.peers import PEERS
 from deploy.bench.processes import Tell, run_case, run_peer
+from deploy.bench.reads import reads
 from deploy.bench.recovery import recovery
 from deploy.bench.report import Round
 from deploy.bench.scale import scale
@@ -22,7 +23,7 @@ from schemas.settings import Settings
 
 PARTS: Final = (
     *("produce", "stream", "peers", "intervals", "instruments", "workers"),
-    *("latency", "scale", "recovery", "store", "end_to_end"),
+    *("latency", "scale", "recovery", "store", "reads", "end_to_end"),
 )
 BOOKS_SHARE: Final = 4
 """One book for so many ticks asked for: a book of 20 levels is ten trades."""
@@ -64,7 +65,7 @@ class _Round:
 
     async def run(self, *, first: bool) -> None:
         settings, ticks, parts = self._settings, self._ticks, self._parts
-        if parts - {"latency", "scale", "recovery", "end_to_end"}:
+        if parts - {"latency", "scale", "recovery", "reads", "end_to_end"}:
             async with scratch_namespace(settings) as own:
                 await self._trades(own)
         if parts & {"produce", "store"}:
@@ -80,6 +81,8 @@ class _Round:
             self._figures("scale", await scale(settings, ticks))
         if "recovery" in parts and first:
             self._figures("recovery", await recovery(settings, ticks))
+        if "reads" in parts and first:
+            self._figures("reads", await reads(settings, ticks))
         if "end_to_end" in parts:
             async with scratch_namespace(settings) as own:
                 span = self.found.spans["end_to_end"] = await end_to_end(own, ticks)

@@ -83,6 +83,12 @@ class AsyncStore:
         """Ask a question of your own, which may be called twice."""
         return await self._run(partial(self._store.ask, question))
 
+    async def call(
+        self, function: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a function of the ``Store`` in a thread, such as one that makes a frame."""
+        return await self._run(partial(function, self._store, *args, **kwargs))
+
     sessions = _awaited(Store.sessions)
     session = _awaited(Store.session)
     statistics = _awaited(Store.statistics)
