@@ -102,7 +102,7 @@ def try_out(recording: Recording, options: Options) -> Outcome:
     return Outcome(
         session=session,
         format=recording.format,
-        path=_path(recording),
+        path=recording.where,
         state="dry run",
         rows=feed.rows,
         rejected=refused.total(),
@@ -128,7 +128,7 @@ def bring_in(
             return _outcome(recording, session, "present", before)
     attempt = Import(
         hash=found.hash,
-        path=_path(recording),
+        path=recording.where,
         format=recording.format,
         session=session,
         started=time.time_ns(),
@@ -261,16 +261,11 @@ def _outcome(
     return Outcome(
         session=session,
         format=recording.format,
-        path=_path(recording),
+        path=recording.where,
         state=state,
         rows=known["rows"],
         rejected=known["rejected"],
     )
-
-
-def _path(recording: Recording) -> str:
-    more = f" and {len(recording.paths) - 1} more" if len(recording.paths) > 1 else ""
-    return f"{recording.paths[0]}{more}"
 
 
 class _Teller:

@@ -107,7 +107,7 @@ def _run(search: Search, options: Options, style: str, *, dry_run: bool) -> None
     rows: list[dict[str, Any]] = []
     with Shown() as progress:
         for recording in found_by(search, options, progress):
-            progress.say(f"{recording.paths[0]}: {recording.says}")
+            progress.say(f"{recording.where}: {recording.says}")
             if dry_run:
                 rows.append(_row(try_out(recording, options)))
                 continue

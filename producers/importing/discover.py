@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -91,13 +92,13 @@ def _parquet_export(folder: Path) -> Recording:
     control = folder / f"{CONTROL_PARQUET}.parquet"
     paths = [control, *(path for path in sorted(folder.glob("*.parquet")) if path != control)]
     sources = [partial(retold.events_of_parquet, path) for path in paths]
-    return exported(paths, retold.events_of_parquet(control), sources)
+    return replace(exported(paths, retold.events_of_parquet(control), sources), folder=folder)
 
 
 def _csv_export(folder: Path) -> Recording:
     paths = [folder / CONTROL, *sorted(folder.glob("*/*.csv"))]
     sources = [partial(retold.ticks_of_csv, path, unquote(path.parent.name)) for path in paths]
-    return exported(paths, retold.events_of(folder / CONTROL), sources)
+    return replace(exported(paths, retold.events_of(folder / CONTROL), sources), folder=folder)
 
 
 def _session_files(folder: Path) -> list[Path]:
@@ -107,28 +108,29 @@ def _session_files(folder: Path) -> list[Path]:
 
 def _session(folder: Path, files: Sequence[Path], hints: Hints) -> Recording:
     names = sorted({path.parent.name for path in files})
-    venue = hints.venue or (MEXC if all("_" in name for name in names) else UNKNOWN)
+    spelled = all("_" in name for name in names)
+    venue = hints.venue or (MEXC if spelled else UNKNOWN)
     made: list[Callable[[], Source]] = []
-    notes: list[str] = []
+    notes: dict[str, None] = {}
     for path in files:
-        source, note = _session_file(path, venue, hints)
+        source, told = _session_file(path, venue, hints)
         made.append(source)
-        notes.append(note)
+        notes |= dict.fromkeys(told)
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    guessed = "" if hints.venue else " (by default; say --venue)"
+    guess = "by the spelling" if spelled else "not known"
+    guessed = "" if hints.venue else f" ({guess}; say --venue)"
+    relative = " ".join(f"{path.parent.name}/{path.name}" for path in files)
     return Recording(
         format="session-csv",
-        says=f"session {folder.name}: {len(files)} files of {shown} at {venue}{guessed}, "
-        + "; ".join(dict.fromkeys(notes)),
+        says=f"session of {len(files)} files, {shown} at {venue}{guessed}, {', '.join(notes)}",
         paths=tuple(files),
-        options=f"{VERSION} {venue} "
-        + " ".join(f"{p.parent.name}/{p.name}" for p in files)
-        + str(notes),
+        options=f"{VERSION} {venue} {relative} {list(notes)}",
         sources=lambda: [make() for make in made],
+        folder=folder,
     )
 
 
-def _session_file(path: Path, venue: str, hints: Hints) -> tuple[Callable[[], Source], str]:
+def _session_file(path: Path, venue: str, hints: Hints) -> tuple[Callable[[], Source], list[str]]:
     """Return how to read one file, and what was told of its times and volumes."""
     instrument = instrument_of(path.parent.name, venue)
     head = head_of(path)
@@ -137,19 +139,18 @@ def _session_file(path: Path, venue: str, hints: Hints) -> tuple[Callable[[], So
     rows = partial(csv_rows, path, header=header)
     sample = [row.fields for row in islice(rows(), SAMPLE_ROWS) if row.fields]
     unit = hints.time_unit or (guess_unit(sample[0][0]) if sample else "ms")
-    reader, note = read_time(unit), f"times {unit}"
+    reader = read_time(unit)
     parser: Callable[[], RowParser]
     if path.name.startswith(PRICES_CSV):
         volume: Volume = hints.volume or _volume(path, sample)
-        parser, note = (
-            partial(PricesParser, instrument, reader, volume),
-            f"{note}, volumes {volume}",
-        )
+        parser = partial(PricesParser, instrument, reader, volume)
+        notes = [f"times {unit}", f"volumes {volume}"]
     else:
         names = [name.strip().lower() for name in first] if header else None
         parser = partial(OrderbookParser, instrument, reader, names)
+        notes = [f"times {unit}"]
     parser()
-    return lambda: RowSource(path, rows, parser()), note
+    return lambda: RowSource(path, rows, parser()), notes
 
 
 def _volume(path: Path, sample: Sequence[Sequence[str]]) -> Volume:

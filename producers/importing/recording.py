@@ -48,6 +48,13 @@ class Recording:
     """A row is a line, so that it is known how many there are."""
     capture: bool = False
     """Frames with receive times: the settings of live feeds apply."""
+    folder: Path | None = None
+    """That all of its files are in, if they are a whole by that."""
+
+    @property
+    def where(self) -> str:
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return str(self.folder) if self.folder else f"{self.paths[0]}{more}"
 
 
 class Digest(NamedTuple):
