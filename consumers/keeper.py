@@ -102,9 +102,12 @@ class Keeper:
         origins: Sequence[Origin],
         error: DataError | RejectedError,
     ) -> tuple[int, int]:
-        reasons = [_reason(sink, event) for event in events]
         if len(events) == 1:
-            reasons = [reasons[0] or str(error)]
+            reasons = [str(error)]
+        elif isinstance(error, DataError):
+            reasons = [_reason(sink, event) for event in events]
+        else:
+            reasons = [""] * len(events)  # the server alone knows
         refusals = [(origin, why) for origin, why in zip(origins, reasons, strict=True) if why]
         if refusals:
             await self.leave(refusals)

@@ -53,13 +53,13 @@ async def wait_taken(
     # What the stream has committed is saved, and it saves only after its candles are acknowledged.
     inputs = _full_names(settings, (flow.input for flow in flows))
     streamed = {place: end for place, end in ends.items() if place[0] in inputs}
-    await _reach(settings, settings.stream_group, streamed, seconds, tell)
+    await reach(settings, settings.stream_group, streamed, seconds, tell)
     kept = _full_names(settings, (TRADES, BOOKS, QUOTES, BARS))
     wanted = {place: end for place, end in ends.items() if place[0] in kept}
     wanted |= await kafka_admin.log_ends(
         settings, _full_names(settings, (*(flow.candles for flow in flows), LATE))
     )
-    await _reach(settings, settings.store_group, wanted, seconds, tell)
+    await reach(settings, settings.store_group, wanted, seconds, tell)
 
 
 def _full_names(settings: Settings, topics: Iterable[Topic]) -> list[str]:
@@ -73,13 +73,14 @@ def _of(
     return {place: end for place, end in ends.items() if place[0] in names}
 
 
-async def _reach(
+async def reach(
     settings: Settings,
     group: str,
     wanted: Mapping[kafka_admin.Place, int],
     seconds: float,
     tell: Callable[[int], None],
 ) -> None:
+    """Return when the group has committed all ``wanted`` offsets, as in ``wait_stored``."""
     clock = asyncio.get_running_loop().time
     least, since = -1, clock()
     while True:

@@ -14,7 +14,7 @@ from consumers.consume import consume
 from consumers.store import reader
 from consumers.store.sql import database
 from deploy.letters import Letter, _spans, parse_numbers
-from deploy.stored import _reach
+from deploy.stored import reach
 from producers.publisher import Publisher
 from schemas.codec import encode
 from schemas.dead_letters import DeadLetter
@@ -139,7 +139,7 @@ async def test_a_retried_tick_is_stored_once_though_its_session_has_ended(letter
         stop = asyncio.Event()
         running = asyncio.create_task(consume(letters, kafka, Health(), stop))
         assert (await command(letters, "retry", "2")).returncode == 0
-        await _reach(letters, letters.store_group, {(topic, 1): 4}, RUN_S_MAX, lambda _: None)
+        await reach(letters, letters.store_group, {(topic, 1): 4}, RUN_S_MAX, lambda _: None)
         stop.set()
         await running
 

@@ -23,6 +23,7 @@ from consumers.store.columns import (
 from schemas.codec import input_decoder
 from schemas.errors import DataError
 from schemas.events import Book, Event, Tick
+from schemas.instruments import check_instrument
 from schemas.tables import BOOK_LEVELS, TICK_ORDERBOOK, book_columns
 
 
@@ -58,7 +59,12 @@ class BookSink:
         return len(events)
 
     def check(self, event: Event) -> None:
-        self._frame([event])
+        book = event if isinstance(event, PackedBook) else pack(cast("Book", event))
+        check_instrument(book.instrument)
+        exact(book.numbers)
+        identifiers([book.update_id])
+        if not (book.snapshot or self._whole):
+            raise _no_deltas()
 
     def _frame(self, events: Sequence[Event]) -> pd.DataFrame:
         return book_frame(cast("Sequence[Book | PackedBook]", events), whole=self._whole)
@@ -122,6 +128,10 @@ def book_frame(books: Sequence[Book | PackedBook], *, whole: bool = True) -> pd.
         },
         copy=False,
     )
+
+
+def _no_deltas() -> DataError:
+    return DataError("book is a delta", "best levels are of snapshots", "set consume.books_whole")
 
 
 class _Levels:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -67,15 +68,22 @@ def plan(settings: Settings, folder: Traversable = FOLDER) -> list[Migration]:
 
 
 def migrate(
-    settings: Settings, *, dry_run: bool = False, folder: Traversable = FOLDER
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    folder: Traversable = FOLDER,
+    tell: Callable[[Migration, int], None] = lambda *_: None,
 ) -> list[Migration]:
-    """Apply what is pending and return it; a ``dry_run`` only returns it."""
+    """Apply what is pending and return it; a ``dry_run`` only returns it.
+
+    ``tell`` is given each that was applied, and how many milliseconds it took.
+    """
     with database(settings.questdb) as db:
         pending = _pending(db, folder)
         if pending and not dry_run:
             db.execute(TRACKING)
             for migration in pending:
-                _apply(db, migration)
+                tell(migration, _apply(db, migration))
     return pending
 
 
@@ -107,7 +115,7 @@ def _applied(db: Database) -> dict[int, str]:
     return {row["version"]: row["checksum"] for row in rows}
 
 
-def _apply(db: Database, migration: Migration) -> None:
+def _apply(db: Database, migration: Migration) -> int:
     started = time.monotonic()
     _run(db, migration)
     duration_ms = round((time.monotonic() - started) * 1000)
@@ -120,6 +128,7 @@ def _apply(db: Database, migration: Migration) -> None:
         duration_ms=duration_ms,
     )
     log.info("migration applied version=%d name=%s", migration.version, migration.name)
+    return duration_ms
 
 
 def _run(db: Database, migration: Migration) -> None:

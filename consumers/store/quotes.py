@@ -19,6 +19,8 @@ from consumers.store.columns import (
     times,
 )
 from schemas.events import Event, Quote
+from schemas.instruments import check_instrument
+from schemas.scaled import scale
 from schemas.tables import TICK_QUOTES
 
 
@@ -35,7 +37,12 @@ class QuoteSink:
         return len(events)
 
     def check(self, event: Event) -> None:
-        quote_frame([cast("Quote", event)])
+        quote = cast("Quote", event)
+        check_instrument(quote.instrument)
+        for number in (quote.bid_price, quote.bid_size, quote.ask_price, quote.ask_size):
+            if number is not None:
+                scale(number)
+        identifiers([quote.update_id])
 
 
 def quote_frame(quotes: Sequence[Quote]) -> pd.DataFrame:
