@@ -128,3 +128,26 @@ def test_a_publisher_that_wakes_up_does_not_bring_its_epoch_back():
 
 def test_garbage_in_the_catalogue_is_passed_over():
     assert list(newest([b"garbage", None, encode(entry())])) == ["s-1"]
+
+
+async def test_a_session_is_deleted_in_its_epoch_and_back_in_the_next():
+    log = MemoryLog(entry(state="completed"))
+    catalogue = Catalogue(log, "test", 2)
+
+    gone = await catalogue.delete((await catalogue.known())["s-1"], T0 + SECOND)
+
+    assert (gone.state, gone.epoch) == ("deleted", 1)
+    assert (await catalogue.known())["s-1"] == gone
+    assert log.ends() == []
+    back = await catalogue.claim(entry(heartbeat_ns=T0 + 2 * SECOND, owner="other"))
+    assert (back.state, back.epoch) == ("active", 2)
+
+
+async def test_a_session_whose_recorder_died_is_ended_before_it_is_deleted():
+    log = MemoryLog(entry())
+    catalogue = Catalogue(log, "test", 2)
+
+    gone = await catalogue.delete(entry(), T0 + 60 * SECOND)
+
+    assert (gone.state, gone.epoch) == ("deleted", 2)
+    assert len(log.ends()) == 4
