@@ -9,6 +9,7 @@ from deploy.bench import by_hand
 from deploy.bench.__main__ import app
 from deploy.bench.meter import Meter, Span
 from deploy.bench.peers import PEERS, environment
+from deploy.bench.reads import QUESTIONS
 from deploy.bench.report import Round, report
 from deploy.bench.rounds import PARTS, measure
 from schemas.events import NS_PER_S
@@ -129,7 +130,7 @@ def test_an_unknown_part_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.stack
 async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
-    parts = set(PARTS) - {"peers", "latency", "scale", "recovery", "workers"}
+    parts = set(PARTS) - {"peers", "latency", "scale", "recovery", "workers", "reads"}
 
     figures = report(await measure(settings, TICKS, 1, parts, lambda _: None))
 
@@ -160,3 +161,19 @@ async def test_workers_that_run_are_measured_from_outside(settings: Settings) ->
     assert figures["scale"]["save_kb"] > 0
     assert figures["recovery"]["kill_to_caught_up_s"] > 1
     assert len(figures["targets"]) == 4
+
+
+@pytest.mark.stack
+async def test_reads_are_measured_beside_the_bare_queries(settings: Settings) -> None:
+    figures = report(await measure(settings, 2_000, 1, {"reads"}, lambda _: None))
+
+    found = figures["reads"]
+    assert (found["ticks"], found["sessions"]) == (140_000, 2)
+    for name in QUESTIONS:
+        assert 0 < found[f"{name}_p50_ms"] <= found[f"{name}_p99_ms"]
+        assert found[f"{name}_ratio_to_bare"] > 0
+        assert found[f"{name}_cold_ms"] > 0
+    assert found["concurrent_answers_per_second"] > 0
+    assert found["concurrent_written_per_second"] > 0
+    assert found["bulk_ratio_to_bare"] > 0
+    assert len(figures["targets"]) == 2 * len(QUESTIONS) + 3

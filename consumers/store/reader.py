@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -226,8 +226,10 @@ def wait_applied(db: Database, seconds: float) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
-def _best(rows: Iterable[Row]) -> list[Row]:
+def _best(rows: Sequence[Row]) -> list[Row]:
     """Return the best candle of each bucket; rows are in order of time."""
+    if len({row["ts_open"] for row in rows}) == len(rows):
+        return [_candle(row) for row in rows]
     last_words: dict[tuple[int, str], Row] = {}
     for row in rows:
         key = row["ts_open"], row["session"]

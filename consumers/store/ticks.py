@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from consumers.store.sql import Database, Row
-from consumers.store.visible import visible_rows
+from consumers.store.visible import visible, visible_rows
 from schemas.events import NS_PER_S, Trade
 
 MINUTE_NS: Final = 60 * NS_PER_S
@@ -65,11 +65,12 @@ class Told(NamedTuple):
 
 def told(db: Database, session: str) -> Told | None:
     """Return what the control events say; None if the start of the session is not stored."""
-    turns = visible_rows(db, _TURNS, session)
+    where = visible(db, session)
+    turns = db.rows(_TURNS.format(visible=where.condition), **where.values)
     starts = [row["source_time"] for row in turns if row["type"] == "start"]
     if not starts:
         return None
-    (last,) = visible_rows(db, _LAST, session)
+    (last,) = db.rows(_LAST.format(visible=where.condition), **where.values)
     gaps = tuple(_gap(row) for row in turns if row["type"] == "gap")
     return Told(starts[0], last["source_time"], last["seq"], gaps)
 

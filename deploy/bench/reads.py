@@ -119,7 +119,7 @@ async def reads(settings: Settings, ticks: int) -> dict[str, float]:
     sessions = min(SESSIONS, max(2, total // SESSION_TICKS_MIN))
     async with large_store(settings, sessions, total // sessions) as large:
         figures: dict[str, float] = {"ticks": total, "sessions": sessions}
-        figures |= await asyncio.to_thread(_warm, large)
+        figures |= await asyncio.to_thread(_warm, large, min(ASKED, max(10, ticks // 1_000)))
         figures |= await _at_once(large, seconds=min(10.0, ticks / 10_000))
         figures |= await asyncio.to_thread(_bulk, large)
         await large.grow_cold()
@@ -128,12 +128,12 @@ async def reads(settings: Settings, ticks: int) -> dict[str, float]:
     return figures
 
 
-def _warm(large: LargeStore) -> dict[str, float]:
+def _warm(large: LargeStore, times: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     with Store(large.settings.questdb) as store, _bare(large) as connection:
         for name, question in QUESTIONS.items():
             ours, bare = [], []
-            for number in range(-ASKED // 10, ASKED):
+            for number in range(-(times // 10), times):
                 took_ms = _took_ms(lambda: question.ours(store, large, number))  # noqa: B023 - now
                 bare_ms = _took_ms(lambda: _run(connection, question.bare(large, number)))  # noqa: B023 - the same
                 if number >= 0:

@@ -177,6 +177,8 @@ def _ns(moment: Any) -> int:
     """Read a time as pandas does, or raise ``SettingsError``."""
     try:
         stamp = pd.Timestamp(moment)
+        if pd.isna(stamp):
+            raise ValueError("no time")
         stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
         return int(stamp.as_unit("ns").value)
     except (ValueError, TypeError, OverflowError) as error:

@@ -48,18 +48,22 @@ def download(
             "yfinance is not installed", "nothing is stored", "install it: tickerplant[yahoo]"
         ) from error
 
+    # Otherwise a network that is away looks like a ticker that has no prices.
+    yfinance.config.debug.hide_exceptions = False
+    asked: dict[str, Any] = {
+        "start": pd.Timestamp(since, unit="ns", tz="UTC"),
+        "end": pd.Timestamp(until, unit="ns", tz="UTC"),
+        "interval": _checked(interval),
+        "auto_adjust": False,
+        "actions": False,
+    }
     frames = {}
     for ticker in tickers:
         try:
-            # Unadjusted is impossible: what Yahoo gives is adjusted for splits at least.
-            frame = yfinance.Ticker(ticker).history(
-                start=pd.Timestamp(since, unit="ns", tz="UTC"),
-                end=pd.Timestamp(until, unit="ns", tz="UTC"),
-                interval=_checked(interval),
-                auto_adjust=False,
-                actions=False,
-            )
-        except Exception as error:  # any of its own, of requests and of curl
+            frame = yfinance.Ticker(ticker).history(**asked)
+        except yfinance.exceptions.YFTickerMissingError:
+            continue
+        except Exception as error:  # any of its own, and of the libraries below
             raise YahooError("yahoo does not answer", f"{ticker}: {error}"[:300]) from error
         if len(frame):
             frames[ticker] = frame
