@@ -212,7 +212,7 @@ def _unavailable(settings: Settings, error: Exception) -> UnavailableError:
     return UnavailableError(
         "Kafka does not answer",
         f"{settings.kafka.servers}: {type(error).__name__}: {error}"[:300],
-        "see: tickerplant status; tickerplant logs kafka",
+        "start it with: tickerplant up; if it runs, see: tickerplant logs kafka",
     )
 
 

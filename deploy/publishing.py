@@ -51,10 +51,12 @@ def publish(settings: Settings, publication: Publication) -> Summary:
 
 
 async def _run(settings: Settings, publication: Publication) -> Summary:
-    from deploy.stored import wait_stored
+    from deploy.stored import check_store, wait_stored
     from deploy.telemetry import telemetry
     from producers.produce import produce
 
+    if publication.wait:
+        await asyncio.to_thread(check_store, settings)
     stop, feed, health = asyncio.Event(), publication.feed, Health("kafka")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,12 @@ POLL_S = 0.1
 APPLIED_S_MAX = 60.0
 
 
+def check_store(settings: Settings) -> None:
+    """Raise ``UnavailableError`` if the store does not answer: to say so before, not after."""
+    with database(settings.questdb):
+        pass
+
+
 async def wait_stored(
     settings: Settings,
     end_offsets: Mapping[str, Mapping[int, int]],

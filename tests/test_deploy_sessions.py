@@ -99,7 +99,8 @@ def listed(settings, *options: str) -> list[str]:
 
 def folders(settings, table: str) -> set[str]:
     """Return the partitions of a table that are on the disk, by their first day."""
-    (folder,) = (settings.home / "data/questdb/db").glob(f"{table}~*")
+    found = (settings.home / "data/questdb/db").glob(f"{table}~*")
+    (folder,) = (path for path in found if path.is_dir())
     return {path.name[:10] for path in folder.glob("20*")}
 
 

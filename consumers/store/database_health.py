@@ -118,7 +118,7 @@ def _table(db: Database, row: Row, lag: Row) -> TableHealth:
         bytes=disk["bytes"],
         lag=lag["lag"],
         pending=row["pending"],
-        amplification=row["amplification"],
+        amplification=round(row["amplification"], 2),
         write_rows=row["write_rows"],
     )
 
