@@ -7,8 +7,6 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from consumers.store import imports
 from consumers.store.imports import Import
 from consumers.store.sql import Database, database
-from deploy.local.lock import exclusive
+from deploy.local.lock import only_feeder
 from deploy.local.progress import Progress
 from deploy.rejects import Rejects
 from deploy.stored import wait_stored
@@ -25,7 +23,7 @@ from producers.importing.discover import Passed, discover
 from producers.importing.feed import ImportFeed
 from producers.importing.recording import Digest, Hints, Recording, digest
 from producers.produce import Summary, produce
-from schemas.errors import AlreadyRunningError, SettingsError, TickerplantError
+from schemas.errors import SettingsError, TickerplantError
 from schemas.events import NS_PER_S
 from schemas.health import Health
 from schemas.sections import Produce
@@ -133,7 +131,7 @@ def bring_in(
         session=session,
         started=time.time_ns(),
     )
-    with _alone(settings, session):
+    with only_feeder(settings.home, session):
         progress.begin(_task(session), found.lines if recording.lined else 0)
         return _import(settings, recording, attempt, options, progress)
 
@@ -235,19 +233,6 @@ def _present(db: Database, session: str, before: dict[str, Any] | None) -> bool:
     if before is None or before["session"] != session:
         return known in ("completed", "active")
     return before["state"] == "completed" and known in (None, "completed", "active")
-
-
-@contextmanager
-def _alone(settings: Settings, session: str) -> Iterator[None]:
-    """Be the only one here who feeds a session: then whoever is silent in it is dead."""
-    lock = settings.home / "run" / f"{session}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with exclusive(lock, wait=False):
-            yield
-    except BlockingIOError:
-        hint = "wait for it, or end it; feeding twice adds nothing"
-        raise AlreadyRunningError("these files are being fed", session, hint) from None
 
 
 def _task(session: str) -> str:

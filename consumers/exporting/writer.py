@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
@@ -45,15 +46,17 @@ def export(
     _remove(partial)
     partial.parent.mkdir(parents=True, exist_ok=True)
     written: Counter[str] = Counter()
-    writer = opened(partial)
     try:
-        told = until_end(events)
-        while batch := list(islice(told, BATCH_EVENTS)):
-            writer.write(batch)
-            written.update(str(event.__struct_config__.tag) for event in batch)
-            tell(len(batch))
-    finally:
-        writer.close()
+        writer = opened(partial)
+        with closing(writer):
+            told = until_end(events)
+            while batch := list(islice(told, BATCH_EVENTS)):
+                writer.write(batch)
+                written.update(str(event.__struct_config__.tag) for event in batch)
+                tell(len(batch))
+    except BaseException:
+        _remove(partial)
+        raise
     partial.rename(target)
     return written, writer.left_out
 

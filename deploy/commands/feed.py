@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.publishing import Publication, publish
-from schemas.errors import AlreadyRunningError, SettingsError
+from schemas.errors import SettingsError
 from schemas.settings import load_settings
 
 feed_app = typer.Typer(help="Publish a feed: simulated or recorded.", no_args_is_help=True)
@@ -59,21 +58,13 @@ def recorded(  # noqa: PLR0913 - the options of a command
     json: Json = False,
 ) -> None:
     """Publish raw captures: lines of `<receive time ns> <frame>`, plain or gzip."""
-    from deploy.local.lock import exclusive
+    from deploy.local.lock import only_feeder
     from producers.feeds.recorded import RecordedFeed
 
     settings = load_settings()
     levels = depth or settings.produce.book_depth
     feed = RecordedFeed(paths, venue.upper(), depth=levels, speed=parse_speed(speed))
-    # Killed, it is fed again at once: whoever holds the lock is its only living feeder here.
-    lock = settings.home / "run" / f"{feed.session}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        try:
-            held.enter_context(exclusive(lock, wait=False))
-        except BlockingIOError:
-            hint = "wait for it, or end it; feeding twice adds nothing"
-            raise AlreadyRunningError("these files are being fed", feed.session, hint) from None
+    with only_feeder(settings.home, feed.session):
         owner = f"feed-{socket.gethostname()}-{feed.session}"
         publish(settings, Publication(feed, owner, wait, json))
 

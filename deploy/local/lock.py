@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from schemas.errors import AlreadyRunningError
 
 
 @contextmanager
@@ -17,6 +19,23 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def only_feeder(home: Path, session: str) -> Iterator[None]:
+    """Be the only one here who feeds a file's session; raise ``AlreadyRunningError`` if one does.
+
+    Killed, it is fed again at once: whoever holds the lock is its only living feeder.
+    """
+    path = home / "run" / f"{session}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(path, wait=False))
+        except BlockingIOError:
+            hint = "wait for it, or end it; feeding twice adds nothing"
+            raise AlreadyRunningError("these files are being fed", session, hint) from None
         yield
 
 

@@ -21,6 +21,7 @@ from schemas.instruments import split_instrument
 
 HEAD_LINES: Final = 64
 _CAPTURED: Final = re.compile(rb"(\d{19}|\d{10}\.\d{1,9}:) \S")
+_BINANCE: Final = re.compile(rb'"stream":"|"e":"(trade|aggTrade|depthUpdate|bookTicker)"')
 _FUTURES: Final = (b'"pu":', b"@depth@0ms", b'"X":"MARKET"')
 _PARQUET: Final = b"PAR1"
 
@@ -32,7 +33,7 @@ def sniff(path: Path, hints: Hints) -> Recording:
         return _mapped(path, head, hints)
     if head and head[0].startswith(b'{"type":"start"'):
         return exported([path], retold.events_of(path), [partial(retold.events_of, path)])
-    if head and _CAPTURED.match(head[0]):
+    if any(_CAPTURED.match(line) for line in head):
         return _capture(path, head, hints)
     fields = split_line(head[0]) if head else []
     if kind := tardis.kind_of(fields):
@@ -78,7 +79,7 @@ def exported(
 
 def _capture(path: Path, head: Sequence[bytes], hints: Hints) -> Recording:
     futures = any(sign in line for line in head for sign in _FUTURES)
-    binance = any(b'"stream":' in line or b'"e":"' in line for line in head)
+    binance = any(_BINANCE.search(line) for line in head)
     venue = hints.venue or (USDM if futures else SPOT if binance else None)
     if venue is None:
         raise DataError("venue of the capture is not known", path.name, "say --venue")
