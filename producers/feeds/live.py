@@ -7,7 +7,8 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -78,8 +79,9 @@ class LiveFeed:
             while True:
                 began, reason = loop.time(), ""
                 try:
-                    async for batch in self._connected():
-                        yield batch
+                    async with aclosing(self._connected()) as batches:
+                        async for batch in batches:
+                            yield batch
                 except ConnectionLostError as error:
                     if not self._newest:
                         raise
@@ -104,7 +106,7 @@ class LiveFeed:
         shortest, longest = self._settings.reconnect_ms_min, self._settings.reconnect_ms_max
         return delays_s(shortest / 1000, longest / 1000, secrets.SystemRandom())
 
-    async def _connected(self) -> AsyncIterator[list[Observation]]:
+    async def _connected(self) -> AsyncGenerator[list[Observation], None]:
         """Yield what one connection gives, until it is lost."""
         settings, clock = self._settings, asyncio.get_running_loop().time
         async with connected(self._url, settings, self._now, self._store) as connection:
