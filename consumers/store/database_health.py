@@ -100,7 +100,7 @@ def examine(db: Database) -> DatabaseHealth:
     rows = [row for row in db.rows(_TABLES) if row["name"] in TIMES]
     tables = [_table(db, row, lags[row["name"]]) for row in rows]
     tracing = [row["value"] for row in db.rows(_TRACING)] == ["true"]
-    advice = [one for row in rows for one in _advice(row, lags[row["name"]])]
+    advice = [one for row in rows for one in advice_on(row, lags[row["name"]])]
     advice += [_squash(table) for table in tables if table.split > SPLIT_MAX]
     return DatabaseHealth(
         tables=tables, slow=_slow(db, tracing), advice=[*advice, *_of_store(db, tracing)]
@@ -137,7 +137,8 @@ def _slow(db: Database, tracing: bool) -> list[SlowQuery]:  # noqa: FBT001 - a f
     ][:SLOW_SHOWN_MAX]
 
 
-def _advice(row: Row, lag: Row) -> Iterator[Advice]:
+def advice_on(row: Row, lag: Row) -> Iterator[Advice]:
+    """Yield what is to be mended of a table, from its row of ``tables()`` and ``wal_tables()``."""
     name = row["name"]
     if lag["suspended"]:
         yield Advice(
