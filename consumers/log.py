@@ -27,6 +27,10 @@ from schemas.settings import Settings
 POLL_INTERVAL_MS_MAX = 2**31 - 1
 REBALANCE_TIMEOUT_MS = 30_000
 METADATA_AGE_MS_MAX = 10_000
+FETCHED_BYTES_MAX = 64 * 1024 * 1024
+"""Of all partitions, fetched and not yet read; each has its share."""
+PARTITION_BYTES = (65_536, 1_048_576)
+"""The smallest share and the largest."""
 PROBE_TIMEOUT_S = 5.0
 
 Position = tuple[int, str]
@@ -60,6 +64,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_bytes=consume.fetch_bytes_max,
+            max_partition_fetch_bytes=_share(len(self._topics) * settings.kafka.partitions),
             max_poll_interval_ms=POLL_INTERVAL_MS_MAX,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             metadata_max_age_ms=METADATA_AGE_MS_MAX,
@@ -161,3 +166,8 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
             f"{self._servers}: {type(error).__name__} {error}".strip(),
             "start it with: tickerplant up, or set kafka.bootstrap",
         )
+
+
+def _share(partitions: int) -> int:
+    least, most = PARTITION_BYTES
+    return max(least, min(most, FETCHED_BYTES_MAX // partitions))

@@ -6,11 +6,16 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 
 import pytest
+import typer
 
+from consumers.store import migrate as migrations
 from consumers.store.migrate import FOLDER, _read, _run, migrate, plan
 from consumers.store.sql import database
+from deploy.commands import migrate as commands
+from deploy_builders import run
 from schemas.errors import StackError
 from schemas.settings import as_environment, child_environment
 
@@ -124,3 +129,26 @@ def test_every_statement_of_our_migrations_can_be_run_again(settings):
             _run(db, migration)
 
     assert len({migration.version for migration in applied}) == len(applied)
+
+
+def test_the_command_tells_that_there_is_nothing_to_do(settings):
+    shown, told = run(settings, "migrate", "--dry-run"), run(settings, "migrate", "--yes", "--json")
+
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "up to date" in shown.stderr
+    assert (told.returncode, told.stdout.strip()) == (0, "[]")
+
+
+def test_the_command_asks_on_a_terminal_before_it_changes_anything(settings, folder, monkeypatch):
+    monkeypatch.setattr(commands, "load_settings", lambda: settings)
+    monkeypatch.setattr(migrations, "plan", lambda _: plan(settings, folder))
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+
+    with pytest.raises(typer.Abort):
+        commands.migrate()
+    assert len(plan(settings, folder)) == 1
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True

@@ -22,9 +22,8 @@ from schemas.settings import Settings
 log = logging.getLogger(__name__)
 FOLDER = files("consumers.store") / "migrations"
 
-NO_OP = "statement is either no-op"
-"""QuestDB 9.3 says so of ADD COLUMN IF NOT EXISTS when the column exists."""
-
+DONE_BEFORE = ("statement is either no-op", "duplicate column")
+"""QuestDB 9.3 says so of ADD COLUMN IF NOT EXISTS: the column exists, or another was quicker."""
 APPLIED_S_MAX = 60.0
 POLL_S = 0.02
 # A suspended table applies nothing until somebody resumes it.
@@ -136,7 +135,7 @@ def _run(db: Database, migration: Migration) -> None:
         try:
             db.execute(statement)
         except RejectedError as error:
-            if NO_OP not in str(error):
+            if not any(sign in str(error) for sign in DONE_BEFORE):
                 raise
         if "ALTER TABLE" in statement:
             _wait_applied(db)
