@@ -40,6 +40,9 @@ YARDSTICKS = "deploy/bench"
 WITH_IO = {
     "schemas/settings.py",
     "schemas/metrics.py",
+    "producers/connection.py",
+    "producers/feeds/live.py",
+    "producers/venue_server/server.py",
     "producers/produce.py",
     "producers/publisher.py",
     "producers/pacing.py",

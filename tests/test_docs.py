@@ -35,13 +35,11 @@ def paths(command, *path: str) -> Iterator[tuple[str, ...]]:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as the program does, without running anything."""
-    command, path = COMMANDS, "tickerplant"
-    context = None
+    command, path, context = COMMANDS, "tickerplant", None
     while hasattr(command, "commands"):
-        assert arguments[0] in command.commands, f"{path} knows no {arguments[0]}"
-        context = command.context_class(command, parent=context, info_name=path)
-        path, arguments = arguments[0], arguments[1:]
-        command = command.commands[path]
+        context = command.make_context(path, arguments, parent=context)
+        left = [*context._protected_args, *context.args]
+        path, command, arguments = command.resolve_command(context, left)
     command.make_context(path, arguments, parent=context)
 
 
