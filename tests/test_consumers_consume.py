@@ -3,129 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.structs import TopicPartition
 
 from builders import clock, end, numbered, start, trade
-from consumers import log as consumer_log
-from consumers.consume import consume
 from consumers.store import reader
 from consumers.store.sql import database
 from consumers_builders import book, candle
+from consumers_stage import WAIT_S, MemoryLetters, running, sending, trades_of, until
 from faulty_proxy import FaultyProxy
-from schemas.codec import encode
-from schemas.events import Quote
-from schemas.health import Health
-from schemas.sections import Consume
-from schemas.settings import Settings
 
 pytestmark = pytest.mark.stack
-WAIT_S = 60
-
-
-class MemoryLetters:
-    def __init__(self):
-        self.letters = []
-
-    async def dead_letter(self, letter):
-        self.letters.append(letter)
-
-
-async def until(condition, what):
-    """Wait for a condition, which may be a coroutine function."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return
-        assert time.monotonic() < deadline, f"waited {WAIT_S} s for {what}"
-        await asyncio.sleep(0.02)
-
-
-class Stage:
-    """A running store stage, and what it left behind."""
-
-    def __init__(self, settings: Settings, letters: MemoryLetters) -> None:
-        self.settings = settings
-        self.letters = letters
-        self.health = Health()
-        self._stop = asyncio.Event()
-        self.task = asyncio.create_task(consume(settings, letters, self.health, self._stop))
-
-    async def stop(self) -> None:
-        self._stop.set()
-        await self.task
-
-    async def stored(self, session: str, **expected: int) -> None:
-        def counted() -> dict[str, int]:
-            with database(self.settings.questdb) as db:
-                return reader.counts(db, session)
-
-        async def enough() -> bool:
-            assert not self.task.done(), self.task.result()
-            counts = await asyncio.to_thread(counted)
-            return all(counts[name] >= count for name, count in expected.items())
-
-        await until(enough, f"{expected} rows")
-        counts = await asyncio.to_thread(counted)
-        assert {name: counts[name] for name in expected} == expected
-
-    async def committed(self, topic: str, end: int) -> None:
-        """Wait until the group has committed ``end`` of the partition 0 of a topic."""
-        place = TopicPartition(f"{self.settings.namespace}.{topic}", 0)
-        group = self.settings.store_group
-
-        async def there() -> bool:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka.servers)
-            try:
-                await admin.start()
-                offsets = await admin.list_consumer_group_offsets(group, partitions=[place])
-            finally:
-                await admin.close()
-            return offsets[place].offset == end
-
-        await until(there, f"offset {end} of {topic}")
-
-
-@asynccontextmanager
-async def running(settings, letters=None):
-    stage = Stage(settings, letters or MemoryLetters())
-    try:
-        yield stage
-    finally:
-        await stage.stop()
 
 
 @pytest.fixture
 async def send(settings):
-    """Put events (or bytes) on partition 0 of a topic of the namespace, in order."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.servers)
-    await producer.start()
-
-    async def send(topic, *values, partition=0):
-        for value in values:
-            raw = value if value is None or isinstance(value, bytes) else encode(value)
-            full_name = f"{settings.namespace}.{topic}"
-            await producer.send(full_name, raw, key=b"k", partition=partition)
-        await producer.flush()
-
-    yield send
-    await producer.stop()
-
-
-def trades_of(session, count, first=0, **fields):
-    return [
-        trade(seq * 0.001, seq=seq, session=session, **fields)
-        for seq in range(first, first + count)
-    ]
+    async with sending(settings) as send:
+        yield send
 
 
 async def test_trades_books_and_candles_are_stored_and_then_committed(settings, send, session):
@@ -263,70 +158,3 @@ async def test_a_stage_started_before_kafka_waits_and_says_so(settings):
             lambda: "does not answer" in stage.health.faults.get("kafka", ""), "a red check"
         )
         assert not stage.task.done()
-
-
-async def test_batches_are_bounded(settings, send, session):
-    small = settings.model_copy(
-        update={"consume": Consume(group=settings.consume.group, batch_rows_max=7, poll_ms=50)}
-    )
-    await send("trades", *trades_of(session, 100))
-
-    async with consumer_log.Log(small, [f"{settings.namespace}.trades"]) as kafka:
-        await kafka.join()
-        rows = 0
-        while rows < 100:
-            batch = await kafka.read()
-            assert batch.rows <= 7
-            rows += batch.rows
-
-
-async def test_a_backlog_is_read_in_large_batches_and_what_is_live_in_small_ones(
-    settings, send, session
-):
-    topic = f"{settings.namespace}.trades"
-    await send("trades", *trades_of(session, 3_000))
-
-    async with consumer_log.Log(settings, [topic]) as kafka:
-        await kafka.join()
-        backlog = [batch.rows for batch in await read_all(kafka, 3_000)]
-        await send("trades", *trades_of(session, 3, first=3_000))
-        live = [batch.rows for batch in await read_all(kafka, 3)]
-
-    assert max(backlog) > 1_000
-    assert sum(live) == 3
-
-
-async def read_all(kafka, rows):
-    batches = []
-    while sum(batch.rows for batch in batches) < rows:
-        batches.append(await kafka.read())
-    return batches
-
-
-async def test_quotes_and_late_ticks_are_stored_too(settings, send, session):
-    own = {"session": session}
-    quote = {"bid_price": 1.0, "bid_size": 1.0, "ask_price": None, "ask_size": None}
-    times = {"ts_event": trade().ts_event, "ts_recv": trade().ts_recv}
-    quotes = [Quote(epoch=1, seq=n, instrument="A.SIM", **own, **times, **quote) for n in range(9)]
-    late = msgspec.to_builtins(trade(seq=3, **own)) | {"type": "late", "missed": {"1s": 10**18}}
-    await send("quotes", *quotes)
-    await send("late", encode(late), encode(late), b'{"type":"late"}')
-
-    async with running(settings) as stage:
-        await stage.committed("quotes", 9)
-        await stage.committed("late", 3)
-
-    with database(settings.questdb) as db:
-        reader.wait_applied(db, WAIT_S)
-        for table, rows in (("tick_quotes", 9), ("late_ticks", 1)):
-            query = f"SELECT count() AS n FROM {table} WHERE session = %(session)s"
-            assert db.rows(query, session=session)[0]["n"] == rows
-    assert [letter.offset for letter in stage.letters.letters] == [2]
-
-
-@pytest.mark.parametrize("partitions", [1, 4, 100, 1_000, 8_000])
-def test_what_is_fetched_is_bounded_whatever_the_number_of_partitions(partitions):
-    share = consumer_log._share(partitions)
-
-    assert 65_536 <= share <= 1_048_576
-    assert share == 65_536 or share * partitions <= consumer_log.FETCHED_BYTES_MAX
