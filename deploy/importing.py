@@ -26,7 +26,6 @@ from producers.produce import Summary, produce
 from schemas.errors import SettingsError, TickerplantError
 from schemas.events import NS_PER_S
 from schemas.health import Health
-from schemas.sections import Produce
 from schemas.settings import Settings
 
 CLOCK_INTERVAL_MS: Final = 10_000
@@ -195,10 +194,8 @@ async def _publish(
     owner = f"import-{socket.gethostname()}-{feed.session}"
     fixed: dict[str, Any] = {"owner": owner}
     if not recording.capture:
-        usual = Produce()
-        fixed |= {"clock_interval_ms": CLOCK_INTERVAL_MS, "ahead_ms_max": usual.ahead_ms_max}
-        fixed |= {"trade_ids_max": usual.trade_ids_max}
-    produced = settings.produce.model_copy(update=fixed)
+        fixed["clock_interval_ms"] = CLOCK_INTERVAL_MS
+    produced = settings.produce.of_files().model_copy(update=fixed)
     summary = await produce(
         feed,
         settings.model_copy(update={"produce": produced}),

@@ -35,7 +35,8 @@ class Publication:
 
 def publish(settings: Settings, publication: Publication) -> Summary:
     """Publish a feed, print what was recorded and return it; Ctrl-C ends it in good order."""
-    produce = settings.produce.model_copy(update={"owner": publication.owner})
+    produce = settings.produce.of_files() if publication.feed.repeatable else settings.produce
+    produce = produce.model_copy(update={"owner": publication.owner})
     summary = asyncio.run(_run(settings.model_copy(update={"produce": produce}), publication))
     if publication.json:
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")

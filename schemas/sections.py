@@ -61,6 +61,12 @@ class Produce(Section):
     book_depth: int = Field(20, ge=1, le=1000)
     trade_ids_max: int = Field(100_000, ge=1)
 
+    def of_files(self) -> Produce:
+        """Return these, but what decides the events as by default: a file always gives the same."""
+        usual = Produce()
+        names = ("clock_interval_ms", "ahead_ms_max", "disconnect_ms_max", "trade_ids_max")
+        return self.model_copy(update={name: getattr(usual, name) for name in names})
+
     @model_validator(mode="after")
     def _cross_check(self) -> Produce:
         if self.heartbeat_timeout_ms < 3 * self.heartbeat_ms:

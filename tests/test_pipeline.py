@@ -115,7 +115,10 @@ def test_candles_of_a_recorded_market_equal_the_exchanges_and_feeding_again_chan
     name = ("candles", f"BTCUSDT.{venue}", "--interval", "1m", "--format", "json")
     candles = {row["ts_open"]: row for row in json.loads(run(pipeline, *name))}
     before = everything(pipeline, summary["session"])
-    again = json.loads(run(pipeline, *feed(pipeline, venue, files)))
+    # Not even with settings that would give a live market other events.
+    produce = pipeline.produce.model_copy(update={"clock_interval_ms": 1_000})
+    other = pipeline.model_copy(update={"produce": produce})
+    again = json.loads(run(other, *feed(other, venue, files)))
 
     assert [like(candles[row["ts_open"]], row) for row in wanted] == wanted
     assert all(not candles[row["ts_open"]]["flags"] for row in wanted)
