@@ -39,7 +39,7 @@ from schemas.tables import TICK_ORDERBOOK, TICK_PRICES, TICK_QUOTES
 from schemas.topics import BOOKS, QUOTES, TRADES
 
 SLOT_S: Final = 0.05
-BETWEEN_S: Final = (0.5, 3.0)
+BETWEEN_S: Final = (0.2, 2.0)
 STORED_S_MAX: Final = 180.0
 MEMORY_MB_MAX: Final = 512
 MAY_SUSPEND: Final = "dev.mode.enabled=true\n"
