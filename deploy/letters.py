@@ -7,7 +7,7 @@ that they name; nothing else has to be kept, and two people may do it at once.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby
@@ -106,9 +106,10 @@ async def groups(settings: Settings, choice: Choice) -> list[Group]:
 
 async def letter(settings: Settings, number: int) -> Letter:
     """Return one letter, handled or not, or raise ``UnknownNameError``."""
-    async for record in _records(settings):
-        if record.offset == number and not _is_mark(record):
-            return _letter(settings, record)
+    async with aclosing(_records(settings)) as records:
+        async for record in records:
+            if record.offset == number and not _is_mark(record):
+                return _letter(settings, record)
     raise UnknownNameError("unknown dead letter", str(number), "see: tickerplant dead-letters ls")
 
 
@@ -229,7 +230,7 @@ def _spans(numbers: list[int]) -> Iterator[str]:
         yield str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}"
 
 
-async def _records(settings: Settings) -> AsyncIterator[Any]:
+async def _records(settings: Settings) -> AsyncGenerator[Any, None]:
     topic = DEAD_LETTERS.full_name(settings.namespace)
     async with aclosing(kafka_admin.read(settings, topic)) as batches:
         async for records in batches:

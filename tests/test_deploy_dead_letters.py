@@ -101,7 +101,8 @@ async def test_a_letter_is_shown_without_harm_to_the_terminal(letters):
     assert "\x1b" not in answer.stdout
     assert "garbage" in answer.stdout
     assert "place     trades 1:10" in answer.stdout
-    assert "bytes more" in answer.stderr
+    assert answer.stderr.endswith("bytes more; see --json\n")
+    assert answer.stderr.count("\n") == 1
     assert len(json.loads((await command(letters, "show", "0", "--json")).stdout)["value"]) > 9_000
     assert (await command(letters, "show", "99")).returncode == 2
 
