@@ -22,7 +22,7 @@ demo: setup ## a simulated market through Kafka, Faust and QuestDB, live in the 
 	@$(BIN)/tickerplant demo $(ARGS)
 
 test: setup ## all tests, on a real Kafka and a real QuestDB
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -42,7 +42,7 @@ def download(
     Raises ``SettingsError`` if yfinance is not installed, ``YahooError`` if it fails.
     """
     try:
-        import yfinance  # type: ignore[import-untyped] # noqa: PLC0415 - optional, without types
+        import yfinance  # noqa: PLC0415 - an optional library
     except ImportError as error:
         raise SettingsError(
             "yfinance is not installed", "nothing is stored", "install it: tickerplant[yahoo]"
