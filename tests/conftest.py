@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from consumers.store.client import IngestClient
+from consumers.store.reading import Store
 from consumers.store.sql import Database, database
 from deploy import kafka_admin
 from deploy.local.ports import choose_ports
@@ -25,6 +26,7 @@ from schemas.settings import (
     child_environment,
     load_settings,
 )
+from streams.candles.aggregate import aggregate
 
 CLI = (sys.executable, "-m", "deploy.cli")
 UP_S_MAX = 240
@@ -120,6 +122,13 @@ def db(settings: Settings) -> Iterator[Database]:
     """A connection that reads from the store."""
     with database(settings.questdb) as db:
         yield db
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """The reader of the store."""
+    with Store(settings.questdb, aggregate=aggregate) as store:
+        yield store
 
 
 @pytest.fixture

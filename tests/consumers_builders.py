@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders import SESSION, at
-from schemas.events import NS_PER_S, Bar, Book, Candle
+from builders import RULES, SESSION, at
+from schemas.events import NS_PER_S, Bar, Book, Candle, Quote, SessionRecord
 
 
 def book(seconds: float = 0, **fields: Any) -> Book:
@@ -37,3 +37,18 @@ def bar(seconds: float = 0, **fields: Any) -> Bar:
     span = {"interval": "1m", "ts_open": at(seconds), "ts_close": complete}
     prices = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": "1.5"}
     return Bar(**(defaults | times | span | prices | {"source": "elsewhere"} | fields))
+
+
+def quote(seconds: float = 0, **fields: Any) -> Quote:
+    defaults = {"session": SESSION, "epoch": 1, "seq": 0, "instrument": "AAA.SIM"}
+    times = {"ts_event": at(seconds), "ts_recv": at(seconds)}
+    sides = {"bid_price": 99.5, "bid_size": 1.0, "ask_price": None, "ask_size": None}
+    return Quote(**(defaults | times | sides | fields))
+
+
+def catalogued(session: str, **fields: Any) -> SessionRecord:
+    """Return the entry of a recording that has ended."""
+    defaults = {"session": session, "epoch": 1, "state": "completed", "origin": "simulated"}
+    times = {"started_ns": at(0), "heartbeat_ns": at(60), "heartbeat_timeout_ms": 1_000}
+    told = {"owner": "here", "topics": ("trades",), "instruments": ("AAA.SIM",), "rules": RULES}
+    return SessionRecord(**(defaults | times | told | fields))

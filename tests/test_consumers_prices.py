@@ -13,7 +13,7 @@ from builders import T0, at
 from consumers.store import reader
 from consumers.store.bars import BarSink
 from consumers.store.candles import CandleSink
-from consumers.store.reading import Store, fetch_prices, yahoo
+from consumers.store.reading import fetch_prices, yahoo
 from consumers_builders import bar, candle
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.events import NS_PER_S, Bar
@@ -21,12 +21,6 @@ from schemas.events import NS_PER_S, Bar
 DAY_NS = 86_400 * NS_PER_S
 DAY = T0 // DAY_NS * DAY_NS
 WAIT_S = 30
-
-
-@pytest.fixture
-def store(settings):
-    with Store(settings.questdb) as store:
-        yield store
 
 
 def stored(client, db, candles=(), bars=()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-CHUNK_ROWS: Final = 250_000
-"""Of one download; there are at most two in memory."""
+CHUNK_ROWS: Final = 500_000
+"""Of one download, 20 MB as it comes; decoded batch by batch."""
 BOOK_CHUNK_ROWS: Final = 50_000
 """Of books, which are ten times as large."""
 BATCH_ROWS: Final = 65_536
+AHEAD: Final = 1
+"""Downloads that run while one is read; the server has two for all its readers."""
 PARTS: Final = 64
 """In which a span with too many rows is cut."""
 
@@ -65,19 +68,17 @@ class Bulk:
         self._rows_max = BOOK_CHUNK_ROWS if table == TICK_ORDERBOOK else CHUNK_ROWS
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        # One download runs ahead of who reads.
-        with ThreadPoolExecutor(1, thread_name_prefix="bulk") as ahead:
-            coming: Future[bytes] | None = None
+        coming: deque[Future[bytes]] = deque()
+        with ThreadPoolExecutor(AHEAD, thread_name_prefix="bulk") as threads:
             try:
                 for span in self.spans():
-                    following = ahead.submit(self._download, span)
-                    if coming is not None:
-                        yield from _batches(coming.result())
-                    coming = following
-                if coming is not None:
-                    yield from _batches(coming.result())
+                    coming.append(threads.submit(self._download, span))
+                    if len(coming) > AHEAD:
+                        yield from _batches(coming.popleft().result())
+                while coming:
+                    yield from _batches(coming.popleft().result())
             finally:
-                ahead.shutdown(cancel_futures=True)
+                threads.shutdown(cancel_futures=True)
 
     def spans(self) -> Iterator[Span]:
         """Cut the rows into spans of time that fit a download, as far as time can be cut."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from http.client import HTTPException
 from typing import Final
 from urllib.error import HTTPError
@@ -14,6 +15,9 @@ from schemas.errors import RejectedError, SettingsError, UnavailableError
 from schemas.sections import QuestDb
 
 TIMEOUT_S: Final = 60
+TOO_MANY: Final = 429
+"""QuestDB serves two exports at a time unless http.export.connection.limit says more."""
+BUSY_S: Final = 0.05
 _NAME: Final = re.compile(r"[A-Za-z0-9^=._:/@-]{1,64}")
 
 
@@ -31,7 +35,8 @@ def literal(value: object) -> str:
 def export(settings: QuestDb, statement: str) -> bytes:
     """Return the rows of a query as a parquet file.
 
-    Raises ``UnavailableError``, also if the answer breaks off, or ``RejectedError``.
+    It waits its turn if the server has others to serve. Raises ``UnavailableError``, also if the
+    answer breaks off, or ``RejectedError``.
     """
     place = f"{settings.host}:{settings.http_port}"
     query = urlencode({"query": statement, "fmt": "parquet"})
@@ -40,17 +45,21 @@ def export(settings: QuestDb, statement: str) -> bytes:
         f"http://{place}/exp?{query}",
         headers={"Authorization": f"Basic {base64.b64encode(login).decode()}"},
     )
-    try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the scheme is fixed
-            content: bytes = answer.read()
-    except HTTPError as error:
-        with error:
-            detail = error.read(500).decode(errors="replace")
-        raise RejectedError("questdb refuses an export", f"{place}: {detail}") from error
-    except (OSError, HTTPException) as error:
-        raise UnavailableError(
-            "questdb does not answer",
-            f"{place}: {error}",
-            "start it with: tickerplant up, or set questdb.host and questdb.http_port",
-        ) from error
-    return content
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the scheme is fixed
+                content: bytes = answer.read()
+                return content
+        except HTTPError as error:
+            with error:
+                detail = error.read(500).decode(errors="replace")
+            if error.code != TOO_MANY or time.monotonic() > deadline:
+                raise RejectedError("questdb refuses an export", f"{place}: {detail}") from error
+            time.sleep(BUSY_S)
+        except (OSError, HTTPException) as error:
+            raise UnavailableError(
+                "questdb does not answer",
+                f"{place}: {error}",
+                "start it with: tickerplant up, or set questdb.host and questdb.http_port",
+            ) from error

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final, Generic, NamedTuple, TypedDict, TypeVar
 
 from msgspec import Struct
 
 from consumers.store.reader import EARLIEST_NS, LATEST_NS
 from consumers.store.reading.ticks import Kind
-from consumers.store.sql import Database
+from consumers.store.sql import Database, Row
 from consumers.store.visible import Where, visible
 from schemas.errors import SettingsError
 
 T = TypeVar("T")
 PAGE_ROWS: Final = 1_000
 PAGE_ROWS_MAX: Final = 100_000
-OFFSET_MAX: Final = 1_000_000
+OFFSET_MAX: Final = 100_000
 """What is skipped is read: beyond it a cursor is the only good way."""
 
 _SPAN: Final = """
     {time} >= cast(%(since)s AS TIMESTAMP_NS) AND {time} < cast(%(until)s AS TIMESTAMP_NS)
 """
-# The inner query stops at its limit, and tells the outer one how little it has to sort.
-_PAGE: Final = """
-SELECT {columns} FROM {table}
-WHERE {condition} AND {time} <= (
-    SELECT max({time}) FROM (
-        SELECT {time} FROM {table} WHERE {condition} ORDER BY {time} LIMIT %(reach)s
-    )
-)
-ORDER BY {time}, session, seq LIMIT %(offset)s, %(reach)s
+# Limits stand in the statement, as the integers that they are: one that is bound stops no scan.
+# More keys in the order would sort all that there is.
+_NEXT: Final = """
+SELECT {columns} FROM {table} WHERE {condition} ORDER BY {time} LIMIT {limit}
 """
 _SAME_TIME: Final = """
 SELECT {columns} FROM {table}
 WHERE {condition}
     AND (session > %(after_session)s OR (session = %(after_session)s AND seq > %(after_seq)s))
-ORDER BY session, seq LIMIT %(reach)s
+ORDER BY session, seq LIMIT {limit}
 """
 
 
@@ -108,26 +104,51 @@ def page(db: Database, kind: Kind[T], asked: Paging) -> Page[T]:
         raise SettingsError("a page has a cursor or an offset", "both are given", "leave one out")
     condition, values = where(db, kind.time, asked)
     parts = {"table": kind.table, "time": kind.time, "condition": condition}
-    parts["columns"] = ", ".join(kind.columns)
-    found = []
-    if cursor is not None:
-        last = Cursor.parse(cursor)
-        following = last.ts_event + 1
-        after = {"after_session": last.session, "after_seq": last.seq, "reach": limit}
-        same_time = {"since": last.ts_event, "until": following}
-        found = db.rows(_SAME_TIME.format(**parts), **(values | same_time | after))
-        values = values | {"since": following}
-    if (missing := limit - len(found)) > 0:
-        reach = {"offset": offset, "reach": offset + missing}
-        found += db.rows(_PAGE.format(**parts), **(values | reach))
+    read = _Reading(db, parts | {"columns": ", ".join(kind.columns)}, values)
+    found = read.following(asked.get("since", EARLIEST_NS), cursor, offset + limit)[offset:]
     end = None
     if len(found) == limit:
         end = str(Cursor(found[-1]["ts_event"], found[-1]["seq"], found[-1]["session"]))
     return Page(items=[kind.made(row) for row in found], cursor=end)
 
 
+class _Reading(NamedTuple):
+    """The statements of a page, but for their limits and where they begin."""
+
+    db: Database
+    parts: dict[str, str]
+    values: dict[str, object]
+
+    def following(self, since: int, cursor: str | None, limit: int) -> list[Row]:
+        """Return the rows after a cursor, or from a time on, in their order."""
+        found: list[Row] = []
+        if cursor is not None:
+            last = Cursor.parse(cursor)
+            found, since = self._at(last, limit), last.ts_event + 1
+        missing = limit - len(found)
+        rows = self._from(since, missing) if missing else []
+        if missing and len(rows) == missing:
+            # Rows of the last nanosecond came in any order, and not all of them.
+            cut = rows[-1]["ts_event"]
+            whole = [row for row in rows if row["ts_event"] < cut]
+            rows = whole + self._at(Cursor(cut, -1, ""), missing - len(whole))
+        rows.sort(key=itemgetter("ts_event", "session", "seq"))
+        return found + rows
+
+    def _from(self, since: int, limit: int) -> list[Row]:
+        query = _NEXT.format(**self.parts, limit=limit)
+        return self.db.rows(query, **(self.values | {"since": since}))
+
+    def _at(self, after: Cursor, limit: int) -> list[Row]:
+        """Return the rows of the same nanosecond after a place."""
+        query = _SAME_TIME.format(**self.parts, limit=limit)
+        span = {"since": after.ts_event, "until": after.ts_event + 1}
+        place = {"after_session": after.session, "after_seq": after.seq}
+        return self.db.rows(query, **(self.values | span | place))
+
+
 def _check(name: str, number: int, least: int, most: int) -> None:
-    if not least <= number <= most:
+    if not isinstance(number, int) or not least <= number <= most:
         raise SettingsError(
             f"{name} is out of bounds", f"{number}: from {least} to {most}", "go on by cursor"
         )
