@@ -12,9 +12,9 @@ from consumers.intake import Intake
 from consumers.kinds import kinds
 from consumers.places import Places
 from consumers.store.client import IngestClient
-from deploy.poison import POISON, Market
-from deploy.store_faults import ALWAYS, ONCE, plan
-from deploy.store_soak import store_soak
+from deploy.soak.poison import POISON, Market
+from deploy.soak.store import store_soak
+from deploy.soak.store_faults import ALWAYS, ONCE, plan
 from schemas.errors import DataError
 from schemas.sections import QuestDb
 from schemas.settings import load_settings

@@ -19,7 +19,7 @@ import pytest
 from conftest import CLI
 from consumers.store import reader
 from consumers.store.sql import database
-from deploy.soak import TARGETS, soak, soak_settings
+from deploy.soak.pipeline import TARGETS, soak, soak_settings
 from deploy.telemetry import scrape
 from schemas.events import NS_PER_MS
 from schemas.settings import Settings, as_environment, child_environment

@@ -257,7 +257,3 @@ def main(
             result = asyncio.run(soak(settings, faults, seed, progress.say))
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     raise typer.Exit(0 if result.clean else 1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

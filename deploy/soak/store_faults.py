@@ -17,7 +17,7 @@ from deploy.local.probe import answers
 from deploy.local.stack import Stack
 from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_service
-from deploy.small_disk import SmallDisk
+from deploy.soak.small_disk import SmallDisk
 from schemas.errors import TimedOutError
 from schemas.settings import Settings
 from schemas.tables import TICK_PRICES

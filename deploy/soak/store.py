@@ -1,6 +1,6 @@
 """The soak of the store: ticks and poison run in, servers and sinks are harmed, all is counted.
 
-``python -m deploy.store_soak --faults 64`` prints a line a fault on stderr and one JSON object.
+``python -m deploy.soak.store --faults 64`` prints a line a fault on stderr and one JSON object.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from deploy import kafka_admin, letters
 from deploy.local.jars import ensure_jars
 from deploy.local.progress import Shown
 from deploy.local.stack import Stack
-from deploy.poison import KEY, POISON, Market
-from deploy.small_disk import SmallDisk
-from deploy.store_faults import Faults, plan
+from deploy.soak.poison import KEY, POISON, Market
+from deploy.soak.small_disk import SmallDisk
+from deploy.soak.store_faults import Faults, plan
 from deploy.stored import reach
 from producers.publisher import Publisher
 from schemas.codec import input_decoder
