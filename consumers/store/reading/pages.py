@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Final, Generic, NamedTuple, TypedDict, TypeVar
 
@@ -28,11 +29,14 @@ _NEXT: Final = """
 SELECT {columns} FROM {table} WHERE {condition} ORDER BY {time} LIMIT {limit}
 """
 _SAME_TIME: Final = """
-SELECT {columns} FROM {table}
-WHERE {condition}
-    AND (session > %(after_session)s OR (session = %(after_session)s AND seq > %(after_seq)s))
-ORDER BY session, seq LIMIT {limit}
+SELECT {columns} FROM {table} WHERE {condition}{after} ORDER BY session, seq LIMIT {limit}
 """
+_AFTER: Final = """
+    AND (session > %(after_session)s OR (session = %(after_session)s AND seq > %(after_seq)s))
+"""
+
+
+NO_VALUES: Final[Mapping[str, object]] = {}
 
 
 class Rows(TypedDict, total=False):
@@ -124,14 +128,16 @@ class _Reading(NamedTuple):
         found: list[Row] = []
         if cursor is not None:
             last = Cursor.parse(cursor)
-            found, since = self._at(last, limit), last.ts_event + 1
+            place = {"after_session": last.session, "after_seq": last.seq}
+            found = self._at(last.ts_event, limit, _AFTER, place)
+            since = last.ts_event + 1
         missing = limit - len(found)
         rows = self._from(since, missing) if missing else []
         if missing and len(rows) == missing:
             # Rows of the last nanosecond came in any order, and not all of them.
             cut = rows[-1]["ts_event"]
             whole = [row for row in rows if row["ts_event"] < cut]
-            rows = whole + self._at(Cursor(cut, -1, ""), missing - len(whole))
+            rows = whole + self._at(cut, missing - len(whole))
         rows.sort(key=itemgetter("ts_event", "session", "seq"))
         return found + rows
 
@@ -139,12 +145,12 @@ class _Reading(NamedTuple):
         query = _NEXT.format(**self.parts, limit=limit)
         return self.db.rows(query, **(self.values | {"since": since}))
 
-    def _at(self, after: Cursor, limit: int) -> list[Row]:
-        """Return the rows of the same nanosecond after a place."""
-        query = _SAME_TIME.format(**self.parts, limit=limit)
-        span = {"since": after.ts_event, "until": after.ts_event + 1}
-        place = {"after_session": after.session, "after_seq": after.seq}
-        return self.db.rows(query, **(self.values | span | place))
+    def _at(
+        self, ts: int, limit: int, after: str = "", place: Mapping[str, object] = NO_VALUES
+    ) -> list[Row]:
+        """Return the rows of a nanosecond; what is compiled without ``after`` is much quicker."""
+        query = _SAME_TIME.format(**self.parts, after=after, limit=limit)
+        return self.db.rows(query, **{**self.values, "since": ts, "until": ts + 1, **place})
 
 
 def _check(name: str, number: int, least: int, most: int) -> None:
