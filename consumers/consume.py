@@ -18,7 +18,7 @@ from consumers.log import Batch, Log
 from consumers.places import Places
 from consumers.sink import Sink
 from consumers.store.client import IngestClient
-from consumers.store.feed_events import FeedEventSink
+from consumers.store.sinks.feed_events import FeedEventSink
 from consumers.store.watch import table_fault
 from schemas.dead_letters import DeadLetterSink
 from schemas.errors import UnavailableError

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from consumers.intake import Decode
 from consumers.sink import Sink
-from consumers.store.bars import BarSink
-from consumers.store.books import BookSink, PackedBook, decode_best, decode_whole
-from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
-from consumers.store.late import LateSink
-from consumers.store.quotes import QuoteSink
-from consumers.store.sessions import SessionSink
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.bars import BarSink
+from consumers.store.sinks.books import BookSink, PackedBook, decode_best, decode_whole
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.late import LateSink
+from consumers.store.sinks.quotes import QuoteSink
+from consumers.store.sinks.sessions import SessionSink
+from consumers.store.sinks.trades import TradeSink
 from schemas.codec import candle_decoder, input_decoder, late_decoder, session_decoder
 from schemas.events import Bar, Candle, Late, LateQuote, Quote, SessionRecord, Trade
 from schemas.sections import Consume

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from consumers.store.client import IngestClient
-from consumers.store.partitions import Part
-from consumers.store.purge import Turn, deleted, plan, purge
 from consumers.store.reading import catalogue as stored
-from consumers.store.sessions import SessionSink
+from consumers.store.sinks.sessions import SessionSink
 from consumers.store.sql import database
+from consumers.store.upkeep.partitions import Part
+from consumers.store.upkeep.purge import Turn, deleted, plan, purge
 from deploy import kafka_admin
 from deploy.local.progress import Progress
 from deploy.stored import wait_taken

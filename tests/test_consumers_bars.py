@@ -8,9 +8,9 @@ import pytest
 
 from builders import at
 from consumers.store import reader
-from consumers.store.bars import BarSink, bar_frame
 from consumers.store.bars_reader import bars
 from consumers.store.client import IngestClient
+from consumers.store.sinks.bars import BarSink, bar_frame
 from consumers.store.sql import database
 from consumers_builders import bar
 from schemas.errors import DataError, RejectedError, SettingsError, UnknownNameError

@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders import trade
-from consumers.store.books import BookSink, book_frame, decode_best, decode_whole
-from consumers.store.candles import CandleSink, candle_frame
 from consumers.store.client import IngestClient
-from consumers.store.columns import exact
-from consumers.store.trades import TradeSink, trade_frame
+from consumers.store.sinks.books import BookSink, book_frame, decode_best, decode_whole
+from consumers.store.sinks.candles import CandleSink, candle_frame
+from consumers.store.sinks.columns import exact
+from consumers.store.sinks.trades import TradeSink, trade_frame
 from consumers_builders import book, candle
 from schemas.codec import encode
 from schemas.errors import DataError

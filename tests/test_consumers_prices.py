@@ -11,9 +11,9 @@ import pytest
 
 from builders import T0, at
 from consumers.store import reader
-from consumers.store.bars import BarSink
-from consumers.store.candles import CandleSink
 from consumers.store.reading import fetch_prices, yahoo
+from consumers.store.sinks.bars import BarSink
+from consumers.store.sinks.candles import CandleSink
 from consumers_builders import bar, candle
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.events import NS_PER_S, Bar

@@ -7,16 +7,16 @@ import pytest
 
 from builders import clock, start, trade
 from consumers.store import tallies
-from consumers.store.bars import BarSink
-from consumers.store.books import BookSink
 from consumers.store.client import IngestClient
 from consumers.store.content import content_hash
-from consumers.store.feed_events import FeedEventSink
-from consumers.store.lease import Gate, held, look
-from consumers.store.partitions import leftovers, rewrite, settle, wait_applied
-from consumers.store.purge import Turn, plan, purge, resume
+from consumers.store.sinks.bars import BarSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.trades import TradeSink
 from consumers.store.sql import Database, database
-from consumers.store.trades import TradeSink
+from consumers.store.upkeep.lease import Gate, held, look
+from consumers.store.upkeep.partitions import leftovers, rewrite, settle, wait_applied
+from consumers.store.upkeep.purge import Turn, plan, purge, resume
 from consumers_builders import bar, book
 from schemas.errors import FencedError, UnavailableError
 from schemas.tables import MARKET_BARS, TICK_PRICES

@@ -6,11 +6,11 @@ import pytest
 
 from builders import at, clock, end, gap, start, trade
 from consumers.store import reader
-from consumers.store.books import BookSink
-from consumers.store.candles import CandleSink
-from consumers.store.feed_events import FeedEventSink
 from consumers.store.query import Query, answer, minutes
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.trades import TradeSink
 from consumers_builders import book, candle
 from schemas.errors import SettingsError
 from schemas.events import End

@@ -6,15 +6,15 @@ import pytest
 
 from builders import RULES, at, end, gap, start, trade
 from consumers.store import reader
-from consumers.store.bars import BarSink
-from consumers.store.books import BookSink
-from consumers.store.candles import CandleSink
-from consumers.store.feed_events import FeedEventSink
-from consumers.store.quotes import QuoteSink
 from consumers.store.reading import Store
 from consumers.store.reading.pages import Cursor
-from consumers.store.sessions import SessionSink
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.bars import BarSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.quotes import QuoteSink
+from consumers.store.sinks.sessions import SessionSink
+from consumers.store.sinks.trades import TradeSink
 from consumers_builders import bar, book, candle, catalogued, quote
 from schemas.errors import SettingsError, UnknownNameError
 from streams.candles.aggregate import aggregate

@@ -10,12 +10,12 @@ import pytest
 
 from builders import at, clock, gap, start, trade
 from consumers.store import reader
-from consumers.store.bars import BarSink
-from consumers.store.books import BookSink
-from consumers.store.feed_events import FeedEventSink
-from consumers.store.quotes import QuoteSink
 from consumers.store.reading import AsyncStore, Store
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.bars import BarSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.quotes import QuoteSink
+from consumers.store.sinks.trades import TradeSink
 from consumers_builders import bar, book, quote
 from faulty_proxy import FaultyProxy
 from schemas.errors import SettingsError, UnavailableError, UnknownNameError

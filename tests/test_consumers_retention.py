@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from builders import at, trade
-from consumers.store import retention
-from consumers.store.candles import CandleSink
-from consumers.store.partitions import wait_applied
-from consumers.store.purge import Turn
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.trades import TradeSink
+from consumers.store.upkeep import retention
+from consumers.store.upkeep.partitions import wait_applied
+from consumers.store.upkeep.purge import Turn
 from consumers_builders import candle
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.sections import Retention

@@ -5,13 +5,13 @@ from msgspec import structs
 
 from builders import T0, at, clock, start, trade
 from consumers.store.content import content_hash, hash_of
-from consumers.store.database_health import advice_on, examine
-from consumers.store.feed_events import FeedEventSink
-from consumers.store.lease import held
-from consumers.store.partitions import SCRATCH, wait_applied
 from consumers.store.reading.catalogue import session as known
-from consumers.store.sessions import SessionSink, session_frame
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.sessions import SessionSink, session_frame
+from consumers.store.sinks.trades import TradeSink
+from consumers.store.upkeep.database_health import advice_on, examine
+from consumers.store.upkeep.lease import held
+from consumers.store.upkeep.partitions import SCRATCH, wait_applied
 from deploy_builders import entry
 from schemas.errors import DataError
 from schemas.tables import DATA_COLLECTION_SESSIONS, FEED_EVENTS, TICK_PRICES, TIMES

@@ -9,12 +9,12 @@ import pytest
 
 from builders import at, clock, gap, start, trade
 from consumers.store import reader
-from consumers.store.books import BookSink
-from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
-from consumers.store.feed_events import FeedEventSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.trades import TradeSink, trade_frame
 from consumers.store.sql import database
-from consumers.store.trades import TradeSink, trade_frame
 from consumers_builders import book, candle
 from schemas.errors import RejectedError, UnavailableError, UnknownNameError
 from schemas.events import Candle, End, Status

@@ -7,12 +7,12 @@ import pytest
 
 from builders import at, trade
 from consumers.store import reader
-from consumers.store.books import BookSink
-from consumers.store.candles import CandleSink
-from consumers.store.late import LateSink, late_frame
-from consumers.store.quotes import QuoteSink, quote_frame
-from consumers.store.sessions import SessionSink
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.late import LateSink, late_frame
+from consumers.store.sinks.quotes import QuoteSink, quote_frame
+from consumers.store.sinks.sessions import SessionSink
+from consumers.store.sinks.trades import TradeSink
 from consumers_builders import book, candle
 from deploy_builders import entry
 from schemas.errors import DataError

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from builders import trade
 from consumers.store import reader
-from consumers.store.candles import CandleSink
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.trades import TradeSink
 from consumers.store.verify import verify
 from consumers_builders import candle
 

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from builders import RULES, T0, clock, end, start, trade
 from consumers.store import reader
 from consumers.store.client import IngestClient
+from consumers.store.sinks.trades import TradeSink
 from consumers.store.sql import database
-from consumers.store.trades import TradeSink
 from consumers_builders import bar, book
 from deploy.stored import wait_stored
 from deploy_builders import RUN_S_MAX, entry, run

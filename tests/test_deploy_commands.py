@@ -17,11 +17,11 @@ from msgspec import structs
 import deploy_builders
 from builders import at, clock, end, gap, numbered, start, trade
 from conftest import CLI
-from consumers.store.books import BookSink
-from consumers.store.candles import CandleSink
 from consumers.store.client import IngestClient
-from consumers.store.feed_events import FeedEventSink
 from consumers.store.reader import wait_applied
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.feed_events import FeedEventSink
 from consumers.store.sql import database
 from consumers_builders import book, candle
 from deploy.commands.candles import FIELDS

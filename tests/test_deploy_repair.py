@@ -14,9 +14,9 @@ from msgspec import structs
 from builders import T0, at, end, gap, numbered, records, start, trade
 from consumers.store import reader
 from consumers.store.client import IngestClient
+from consumers.store.sinks.trades import TradeSink
 from consumers.store.sql import database
 from consumers.store.ticks import GapTold, Told
-from consumers.store.trades import TradeSink
 from consumers.store.verify import verify
 from deploy.rebuild import compare, hours_of, rebuild, spans
 from deploy.repair import check_settled

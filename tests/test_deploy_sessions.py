@@ -10,17 +10,17 @@ from msgspec import structs
 
 from builders import at, clock, end, start, trade
 from conftest import CLI
-from consumers.store.bars import BarSink
-from consumers.store.books import BookSink
-from consumers.store.candles import CandleSink
 from consumers.store.content import content_hash
-from consumers.store.feed_events import FeedEventSink
-from consumers.store.late import LateSink
-from consumers.store.partitions import leftovers, wait_applied
-from consumers.store.purge import plan
-from consumers.store.quotes import QuoteSink
-from consumers.store.sessions import SessionSink
-from consumers.store.trades import TradeSink
+from consumers.store.sinks.bars import BarSink
+from consumers.store.sinks.books import BookSink
+from consumers.store.sinks.candles import CandleSink
+from consumers.store.sinks.feed_events import FeedEventSink
+from consumers.store.sinks.late import LateSink
+from consumers.store.sinks.quotes import QuoteSink
+from consumers.store.sinks.sessions import SessionSink
+from consumers.store.sinks.trades import TradeSink
+from consumers.store.upkeep.partitions import leftovers, wait_applied
+from consumers.store.upkeep.purge import plan
 from consumers_builders import bar, book, candle
 from deploy_builders import entry, run
 from producers.publisher import Publisher

@@ -11,7 +11,7 @@ import time
 import pandas as pd
 from questdb import Protocol, QuestDBError, QuestDBErrorCode, Sender
 
-from consumers.store.lease import Gate
+from consumers.store.upkeep.lease import Gate
 from schemas.errors import RejectedError, UnavailableError
 from schemas.metrics import STORE_FLUSH
 from schemas.sections import QuestDb

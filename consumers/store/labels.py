@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from consumers.store.lease import Gate
 from consumers.store.sql import Database, database
+from consumers.store.upkeep.lease import Gate
 from schemas.errors import UnavailableError
 from schemas.sections import QuestDb
 

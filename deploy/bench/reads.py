@@ -19,7 +19,7 @@ from pandas import Timedelta
 from consumers.store.client import IngestClient
 from consumers.store.reading import AsyncStore, Store
 from consumers.store.reading.export import export
-from consumers.store.trades import trade_frame
+from consumers.store.sinks.trades import trade_frame
 from deploy.bench.large_store import MINUTES, LargeStore, large_store
 from schemas.events import Trade
 from schemas.settings import Settings

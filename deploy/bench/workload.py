@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from consumers.store.books import book_frame
-from consumers.store.trades import trade_frame
+from consumers.store.sinks.books import book_frame
+from consumers.store.sinks.trades import trade_frame
 from deploy.bench.float_candle import INTERVALS
 from producers.feed import Observation
 from producers.feeds.simulated import SimulatedFeed

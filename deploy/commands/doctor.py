@@ -46,7 +46,7 @@ def doctor(
 
 def _examine_database(*, json: bool) -> None:
     """Print how the database is and what would mend it; exit code 1 if that is urgent."""
-    from consumers.store import database_health
+    from consumers.store.upkeep import database_health
     from consumers.store.sql import database
 
     with database(load_settings().questdb) as db:

@@ -30,8 +30,8 @@ def retention(
     Whole partitions go at once; where intervals share one, it is written anew without those that
     are too old. With retention.parquet_days, older partitions become Parquet.
     """
-    from consumers.store import retention as store
     from consumers.store.sql import database
+    from consumers.store.upkeep import retention as store
     from deploy.local.progress import Shown
     from deploy.removal import turn
 

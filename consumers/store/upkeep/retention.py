@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from consumers.store.lease import held
-from consumers.store.partitions import Part, parts, rewrite, settle, unit_of, wait_applied
-from consumers.store.purge import Turn
 from consumers.store.sql import Database, database
+from consumers.store.upkeep.lease import held
+from consumers.store.upkeep.partitions import Part, parts, rewrite, settle, unit_of, wait_applied
+from consumers.store.upkeep.purge import Turn
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.intervals import INTERVALS, check_interval
 from schemas.sections import QuestDb

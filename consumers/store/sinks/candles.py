@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import identifiers, instruments, integers, symbols, texts, times
+from consumers.store.sinks.columns import identifiers, instruments, integers, symbols, texts, times
 from schemas.errors import DataError
 from schemas.events import Candle, Event
 from schemas.tables import AGGREGATED_OHLCV

@@ -8,7 +8,7 @@ from typing import Final, cast
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import NO_TIME, integers, symbols, texts, times
+from consumers.store.sinks.columns import NO_TIME, integers, symbols, texts, times
 from schemas.codec import encode
 from schemas.events import Event, SessionRecord
 from schemas.instruments import check_instrument, split_instrument

@@ -8,7 +8,7 @@ from typing import cast
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import exact, instruments, integers, symbols, texts, times
+from consumers.store.sinks.columns import exact, instruments, integers, symbols, texts, times
 from schemas.events import Event, Trade
 from schemas.instruments import check_instrument
 from schemas.scaled import scale

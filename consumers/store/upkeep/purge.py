@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from consumers.store.lease import held
-from consumers.store.partitions import Part, leftovers, parts, rewrite, settle
 from consumers.store.sql import Database, database
+from consumers.store.upkeep.lease import held
+from consumers.store.upkeep.partitions import Part, leftovers, parts, rewrite, settle
 from schemas.errors import TimedOutError
 from schemas.sections import QuestDb
 from schemas.tables import DATA_COLLECTION_SESSIONS, TIMES

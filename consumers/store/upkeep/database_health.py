@@ -7,9 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from consumers.store.lease import look
-from consumers.store.partitions import leftovers
 from consumers.store.sql import Database, Row
+from consumers.store.upkeep.lease import look
+from consumers.store.upkeep.partitions import leftovers
 from schemas.tables import TIMES
 
 SLOW_MS: Final = 1_000

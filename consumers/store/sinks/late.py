@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import (
+from consumers.store.sinks.columns import (
     exact,
     identifiers,
     instruments,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from consumers.store.client import IngestClient
-from consumers.store.columns import (
+from consumers.store.sinks.columns import (
     Floats,
     exact,
     identifiers,

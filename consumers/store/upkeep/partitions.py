@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from consumers.store.lease import Lease
 from consumers.store.sql import Database
+from consumers.store.upkeep.lease import Lease
 from schemas.errors import FencedError, RejectedError, TimedOutError
 from schemas.tables import TIMES
 

@@ -1,0 +1,1 @@
+"""Sinks: the events of one topic to the rows of one table."""

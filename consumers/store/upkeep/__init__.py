@@ -1,0 +1,1 @@
+"""What is done to the store as a whole: deleting, expiring, examining."""
