@@ -19,12 +19,34 @@ def hand_out_bare(consumer: Any) -> None:
         answer = await fetch(*request)
         for fetched in fetcher._records.values():  # noqa: SLF001 - the same
             # An error that waits to be raised has none.
-            if records := getattr(fetched, "_partition_records", None):
-                records._consumer_record = _bare  # noqa: SLF001 - the same
+            records = getattr(fetched, "_partition_records", None)
+            if records is not None:
+                records.__class__ = _bare(type(records))
         return answer
 
     fetcher._proc_fetch_request = fetch_bare  # noqa: SLF001 - the same
 
 
-def _bare(_place: Any, record: Any) -> Any:
-    return record
+class _BareRecords:
+    """Mixed into aiokafka's ``PartitionRecords``; what is not here stays as it is."""
+
+    _records_iterator: Any
+
+    def __iter__(self) -> Any:
+        # Its own way costs a call for each record.
+        return self._records_iterator
+
+    @staticmethod
+    def _consumer_record(_place: Any, record: Any) -> Any:
+        return record
+
+
+_KINDS: dict[Any, Any] = {}
+
+
+def _bare(kind: Any) -> Any:
+    if issubclass(kind, _BareRecords):
+        return kind
+    if kind not in _KINDS:
+        _KINDS[kind] = type("BareRecords", (_BareRecords, kind), {})
+    return _KINDS[kind]

@@ -40,7 +40,7 @@ async def read(servers, place, *, bare):
         consumer.assign([place])
         await consumer.seek_to_beginning()
         while not found or found[-1].value != b"committed":
-            found += (await consumer.getmany(place, timeout_ms=500)).get(place, [])
+            found += (await consumer.getmany(place, timeout_ms=500, max_records=999)).get(place, [])
     return found
 
 
