@@ -15,8 +15,8 @@ from schemas.sections import Capture
 
 Frame = tuple[int, bytes]
 """Receive time and content."""
-Store = Callable[[int, bytes], None]
-"""Keeps a frame as received, before anything reads it."""
+Receive = Callable[[int, bytes], list[bytes]]
+"""Told each frame as it is received, before anything reads it; returns what is to be read."""
 HEARTBEAT_S: Final = 20.0
 """Pings of the WebSocket itself; that they are answered says nothing of data."""
 GONE: Final = (aiohttp.ClientError, OSError, TimeoutError)
@@ -31,13 +31,13 @@ class Connection:
         socket: aiohttp.ClientWebSocketResponse,
         settings: Capture,
         now_ns: Callable[[], int],
-        store: Store | None,
+        receive: Receive,
     ) -> None:
         self._http = http
         self._socket = socket
         self._settings = settings
         self._now_ns = now_ns
-        self._store = store
+        self._receive = receive
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(settings.frames_max)
         self._reading = asyncio.create_task(self._read())
         self._asking: set[asyncio.Task[None]] = set()
@@ -101,9 +101,8 @@ class Connection:
 
     async def _put(self, frame: bytes) -> None:
         ts_recv = self._now_ns()
-        if self._store is not None:
-            self._store(ts_recv, frame)
-        await self._frames.put((ts_recv, frame))
+        for part in self._receive(ts_recv, frame):
+            await self._frames.put((ts_recv, part))
 
     async def _fetch(self, url: str, into_frame: Callable[[bytes], bytes]) -> None:
         try:
@@ -118,7 +117,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    url: str, settings: Capture, now_ns: Callable[[], int], store: Store | None
+    url: str, settings: Capture, now_ns: Callable[[], int], receive: Receive
 ) -> AsyncIterator[Connection]:
     """Connect, or raise ``ConnectionLostError``. Proxies are those of the environment."""
     async with aiohttp.ClientSession(trust_env=True) as http:
@@ -129,7 +128,7 @@ async def connected(
                 )
         except GONE as error:
             raise _lost(error, url) from error
-        connection = Connection(http, socket, settings, now_ns, store)
+        connection = Connection(http, socket, settings, now_ns, receive)
         try:
             yield connection
         finally:
@@ -140,7 +139,7 @@ async def time_to_connect(url: str, settings: Capture) -> float:
     """Connect once; return the seconds it took. Raises ``ConnectionLostError``."""
     clock = asyncio.get_running_loop().time
     began = clock()
-    async with connected(url, settings, time.time_ns, None):
+    async with connected(url, settings, time.time_ns, lambda _, frame: [frame]):
         return clock() - began
 
 

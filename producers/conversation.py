@@ -60,10 +60,15 @@ class Conversation:
         for request in self._requests:
             await voice.send(request.message)
 
+    def hear(self, frame: bytes) -> bool:
+        """Count the answers as frames are received; tell whether this one was the last of them."""
+        if not self._unanswered or self._source.answer not in frame[:1_000]:
+            return False
+        self._unanswered -= 1
+        return self.complete
+
     def read(self, ts_recv: int, frame: bytes) -> list[Observation]:
         """Read a frame; raises what parsers raise."""
-        if self._unanswered and self._source.answer in frame[:1_000]:
-            self._unanswered -= 1
         return self._parser.parse(ts_recv, frame)
 
     async def keep_up(self, voice: Voice, now: float) -> None:

@@ -46,8 +46,8 @@ def doctor(
 
 def _examine_database(*, json: bool) -> None:
     """Print how the database is and what would mend it; exit code 1 if that is urgent."""
-    from consumers.store.upkeep import database_health
     from consumers.store.sql import database
+    from consumers.store.upkeep import database_health
 
     with database(load_settings().questdb) as db:
         health = database_health.examine(db)

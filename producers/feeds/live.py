@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -109,14 +110,11 @@ class LiveFeed:
     async def _connected(self) -> AsyncGenerator[list[Observation], None]:
         """Yield what one connection gives, until it is lost."""
         settings, clock = self._settings, asyncio.get_running_loop().time
-        async with connected(self._url, settings, self._now, self._store) as connection:
-            talk = Conversation(
-                self._source,
-                self._symbols,
-                settings,
-                depth=self._depth,
-                rest_url=self._rest_url,
-            )
+        talk = Conversation(
+            self._source, self._symbols, settings, depth=self._depth, rest_url=self._rest_url
+        )
+        receive = partial(self._receive, talk)
+        async with connected(self._url, settings, self._now, receive) as connection:
             await talk.begin(connection, clock())
             heard_at = clock()
             while True:
@@ -133,6 +131,9 @@ class LiveFeed:
     def _read(self, talk: Conversation, frames: list[Frame]) -> list[Observation]:
         observations: list[Observation] = []
         for ts_recv, frame in frames:
+            if frame == RESTORED_MARK:
+                observations.append(Restored(ts_recv=ts_recv, reason="connected again"))
+                continue
             try:
                 observations += talk.read(ts_recv, frame)
             except RefusedError as error:
@@ -142,16 +143,21 @@ class LiveFeed:
                 observations.append(self._rejected(ts_recv, frame, error))
             except (DataError, *DECODE_ERRORS) as error:
                 observations.append(self._rejected(ts_recv, frame, error))
-            if self._lost and talk.complete:
-                self._lost = False
-                self._store(ts_recv, RESTORED_MARK)
-                observations.append(Restored(ts_recv=ts_recv, reason="connected again"))
         return observations
 
     def _rejected(self, ts_recv: int, frame: bytes, error: Exception) -> Rejected:
         self.skipped["foreign frame"] += 1
         value, reason = frame[:REJECTED_BYTES_MAX], f"{type(error).__name__}: {error}"[:300]
         return Rejected(ts_recv=ts_recv, value=value, reason=reason)
+
+    def _receive(self, talk: Conversation, ts_recv: int, frame: bytes) -> list[bytes]:
+        """Store a frame, and behind the last answer a mark that nothing is missing any more."""
+        self._store(ts_recv, frame)
+        if not (talk.hear(frame) and self._lost):
+            return [frame]
+        self._lost = False
+        self._store(ts_recv, RESTORED_MARK)
+        return [frame, RESTORED_MARK]
 
     def _store(self, ts_recv: int, frame: bytes) -> None:
         """Store a frame as received; without room the recording goes on, and says so."""
