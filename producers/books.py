@@ -60,36 +60,44 @@ class Books:
             wrong = book.take(change)
         except DataError as error:
             wrong = str(error)
+        instrument, ts_recv = change.instrument, change.ts_recv
         if wrong:
             book.whole = False
-            return _broken(change, wrong)
-        seen = _seen(change, book.top(self._depth))
-        return [_rebuilt(change), seen] if rebuilt else [seen]
+            return book_broken(instrument, ts_recv, wrong)
+        top = book.top(self._depth)
+        seen = book_seen(instrument, change.ts_event, ts_recv, top, change.update_id)
+        if not rebuilt:
+            return [seen]
+        return [Note(ts_recv=ts_recv, reason="book rebuilt", instruments=(instrument,)), seen]
 
 
-def _seen(change: Change, top: tuple[list[BookLevel], list[BookLevel]]) -> Book:
+def book_seen(
+    instrument: str,
+    ts_event: int,
+    ts_recv: int,
+    top: tuple[list[BookLevel], list[BookLevel]],
+    update_id: int | None,
+) -> Book:
+    """Build the event of the best levels."""
     bids, asks = top
     return Book(
         session="",
         epoch=0,
         seq=0,
-        instrument=change.instrument,
-        ts_event=change.ts_event,
-        ts_recv=change.ts_recv,
+        instrument=instrument,
+        ts_event=ts_event,
+        ts_recv=ts_recv,
         bids=[level[:2] for level in bids],
         asks=[level[:2] for level in asks],
-        update_id=change.update_id,
+        update_id=update_id,
     )
 
 
-def _broken(change: Change, reason: str) -> list[Observation]:
+def book_broken(instrument: str, ts_recv: int, reason: str) -> list[Observation]:
+    """Say that updates are missing: no more is told of the book until its next snapshot."""
     # Trades go on, so that time does too: the gap is the moment at which it was noticed.
-    names = (change.instrument,)
+    names = (instrument,)
     return [
-        Lost(ts_recv=change.ts_recv, reason=reason, instruments=names),
-        Restored(ts_recv=change.ts_recv, instruments=names),
+        Lost(ts_recv=ts_recv, reason=reason, instruments=names),
+        Restored(ts_recv=ts_recv, instruments=names),
     ]
-
-
-def _rebuilt(change: Change) -> Note:
-    return Note(ts_recv=change.ts_recv, reason="book rebuilt", instruments=(change.instrument,))

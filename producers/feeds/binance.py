@@ -14,15 +14,18 @@ from typing import Final
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder, encode
 
+from producers.best_quote import best_quote
 from producers.book_builder import BookBuilder, Outcome, Update
-from producers.feed import Lost, Observation, Restored
+from producers.books import book_broken, book_seen
+from producers.feed import Observation
 from producers.feeds.source import RefusedError, Request, Source
 from schemas.errors import DataError
-from schemas.events import NS_PER_MS, Book, Level, Quote, Trade
+from schemas.events import NS_PER_MS, Level, Quote, Trade
 from schemas.instruments import instrument_of, split_instrument
 
 SPOT: Final = "BINANCE"
 USDM: Final = "BINANCE-USDM"
+STREAMS: Final = ("trade", "bookTicker", "depth@100ms")
 STREAMS_MAX: Final = 100
 """In one message."""
 SNAPSHOT_LEVELS: Final = 1_000
@@ -104,19 +107,11 @@ def parse_trade(frame: Raw | bytes, venue: str, ts_recv: int) -> Trade:
 def parse_quote(frame: Raw | bytes, venue: str, ts_recv: int) -> Quote:
     """Parse a best quote. Spot gives no time; an empty side comes as zeros."""
     quote = _decode_quote(frame)
-    return Quote(
-        session="",
-        epoch=0,
-        seq=0,
-        instrument=instrument_of(quote.symbol, venue),
-        ts_event=to_ns(quote.time),
-        ts_recv=ts_recv,
-        bid_price=quote.bid_price or None,
-        bid_size=quote.bid_size if quote.bid_price else None,
-        ask_price=quote.ask_price or None,
-        ask_size=quote.ask_size if quote.ask_price else None,
-        update_id=quote.update_id,
-    )
+    instrument = instrument_of(quote.symbol, venue)
+    bid, ask = (quote.bid_price, quote.bid_size), (quote.ask_price, quote.ask_size)
+    best = best_quote(instrument, to_ns(quote.time), ts_recv, bid, ask)
+    best.update_id = quote.update_id
+    return best
 
 
 def parse_depth(frame: Raw | bytes, venue: str) -> tuple[str, Update]:
@@ -190,33 +185,16 @@ class BinanceParser:
     ) -> list[Observation]:
         outcome = book.apply(update)
         if outcome is Outcome.BROKEN:
-            name = (instrument,)
             reason = f"book chain broken before update {update.last_id}"
-            return [
-                Lost(ts_recv=ts_recv, reason=reason, instruments=name),
-                Restored(ts_recv=ts_recv, instruments=name),
-            ]
+            return book_broken(instrument, ts_recv, reason)
         if outcome is not Outcome.APPLIED:
             return []
-        bids, asks = book.top(self._depth)
-        return [
-            Book(
-                session="",
-                epoch=0,
-                seq=0,
-                instrument=instrument,
-                ts_event=update.ts_event,
-                ts_recv=ts_recv,
-                bids=bids,
-                asks=asks,
-                update_id=update.last_id,
-            )
-        ]
+        top = book.top(self._depth)
+        return [book_seen(instrument, update.ts_event, ts_recv, top, update.last_id)]
 
 
-def _subscribe(depth_ms: int, symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - books are whole
-    streams = ("trade", "bookTicker", f"depth@{depth_ms}ms")
-    names = [f"{symbol.lower()}@{stream}" for symbol in symbols for stream in streams]
+def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - books are whole
+    names = [f"{symbol.lower()}@{stream}" for symbol in symbols for stream in STREAMS]
     chunks = [names[n : n + STREAMS_MAX] for n in range(0, len(names), STREAMS_MAX)]
     return [
         Request(encode({"method": "SUBSCRIBE", "params": chunk, "id": number}), 1)
@@ -237,7 +215,7 @@ SOURCE_SPOT: Final = Source(
     url="wss://stream.binance.com:9443/stream",
     rest_url="https://api.binance.com",
     parser=BinanceParser,
-    subscribe=partial(_subscribe, 100),
+    subscribe=_subscribe,
     snapshot_path=partial(_snapshot_path, "/api/v3"),
     snapshot_frame=_snapshot_frame,
     answer=b'"result":null',
@@ -248,7 +226,7 @@ SOURCE_USDM: Final = Source(
     url="wss://fstream.binance.com/stream",
     rest_url="https://fapi.binance.com",
     parser=BinanceParser,
-    subscribe=partial(_subscribe, 100),
+    subscribe=_subscribe,
     snapshot_path=partial(_snapshot_path, "/fapi/v1"),
     snapshot_frame=_snapshot_frame,
     answer=b'"result":null',

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.json import Decoder, encode
 
+from producers.best_quote import best_quote
 from producers.books import Books, Change
 from producers.feed import Lost, Observation, Restored
 from producers.feeds.source import RefusedError, Request, Source
@@ -154,19 +155,13 @@ class CoinbaseParser:
         return self._books.change(change)
 
     def _quote(self, ts_recv: int, ticker: _Ticker) -> Quote:
-        bid, ask = ticker.best_bid or None, ticker.best_ask or None
-        return Quote(
-            session="",
-            epoch=0,
-            seq=0,
-            instrument=instrument_of(ticker.product_id, self._venue),
-            ts_event=iso_ns(ticker.time) if ticker.time else 0,
-            ts_recv=ts_recv,
-            bid_price=bid,
-            bid_size=ticker.best_bid_size if bid else None,
-            ask_price=ask,
-            ask_size=ticker.best_ask_size if ask else None,
+        instrument = instrument_of(ticker.product_id, self._venue)
+        ts_event = iso_ns(ticker.time) if ticker.time else 0
+        bid, ask = (
+            (ticker.best_bid, ticker.best_bid_size),
+            (ticker.best_ask, ticker.best_ask_size),
         )
+        return best_quote(instrument, ts_event, ts_recv, bid, ask)
 
 
 def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - one depth for all

@@ -13,9 +13,10 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
+from producers.best_quote import best_quote
 from producers.books import Books, Change
 from producers.feed import Observation
-from producers.feeds.kraken_book import KrakenBook, checked_level, quote_of
+from producers.feeds.kraken_book import KrakenBook, checked_level
 from producers.feeds.kraken_v1 import KrakenV1Parser, is_v1
 from producers.feeds.source import RefusedError, Request, Source
 from producers.venue_times import iso_ns
@@ -140,7 +141,7 @@ class KrakenParser:
         instrument = instrument_of(ticker.symbol, self._venue)
         ts_event = iso_ns(ticker.timestamp) if ticker.timestamp else 0
         sides = (ticker.bid, ticker.bid_qty), (ticker.ask, ticker.ask_qty)
-        return quote_of(instrument, ts_event, ts_recv, *sides)
+        return best_quote(instrument, ts_event, ts_recv, *sides)
 
     def _book(self, ts_recv: int, book: _Book, *, fresh: bool) -> list[Observation]:
         bids, asks = (

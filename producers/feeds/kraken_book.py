@@ -7,7 +7,6 @@ from zlib import crc32
 
 from producers.books import Change, CheckedBook
 from producers.order_book import BookLevel, level_of
-from schemas.events import Quote
 
 CHECKED_LEVELS: Final = 10
 
@@ -38,25 +37,3 @@ def checked_level(price: str, size: str) -> BookLevel:
 
 def _digits(number: str) -> str:
     return number.replace(".", "").lstrip("0")
-
-
-def quote_of(
-    instrument: str,
-    ts_event: int,
-    ts_recv: int,
-    bid: tuple[float, float],
-    ask: tuple[float, float],
-) -> Quote:
-    """Build a quote of the price and size of both sides; a price of 0 is an empty side."""
-    return Quote(
-        session="",
-        epoch=0,
-        seq=0,
-        instrument=instrument,
-        ts_event=ts_event,
-        ts_recv=ts_recv,
-        bid_price=bid[0] or None,
-        bid_size=bid[1] if bid[0] else None,
-        ask_price=ask[0] or None,
-        ask_size=ask[1] if ask[0] else None,
-    )

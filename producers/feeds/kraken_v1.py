@@ -7,9 +7,10 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.json import Decoder
 
+from producers.best_quote import best_quote
 from producers.books import Books, Change
 from producers.feed import Observation
-from producers.feeds.kraken_book import KrakenBook, checked_level, quote_of
+from producers.feeds.kraken_book import KrakenBook, checked_level
 from producers.feeds.source import RefusedError
 from producers.venue_times import seconds_ns
 from schemas.errors import DataError
@@ -60,7 +61,7 @@ class KrakenV1Parser:
             if name == "ticker":
                 (bid, _, bid_size), (ask, _, ask_size) = payloads[0]["b"], payloads[0]["a"]
                 sides = (float(bid), float(bid_size)), (float(ask), float(ask_size))
-                return [quote_of(instrument, 0, ts_recv, *sides)]
+                return [best_quote(instrument, 0, ts_recv, *sides)]
             if name.startswith("book-"):
                 self._subscribed = int(name.removeprefix("book-"))
                 return self._book(instrument, ts_recv, payloads)

@@ -15,6 +15,7 @@ from zlib import crc32
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
+from producers.best_quote import best_quote
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
 from producers.feeds.source import RefusedError, Request, Source
@@ -176,18 +177,8 @@ def _trade(instrument: str, ts_recv: int, trade: _Trade) -> Trade:
 
 
 def _quote(instrument: str, ts_recv: int, ticker: _Ticker) -> Quote:
-    return Quote(
-        session="",
-        epoch=0,
-        seq=0,
-        instrument=instrument,
-        ts_event=ticker.ts * NS_PER_MS,
-        ts_recv=ts_recv,
-        bid_price=ticker.bid or None,
-        bid_size=ticker.bid_size if ticker.bid else None,
-        ask_price=ticker.ask or None,
-        ask_size=ticker.ask_size if ticker.ask else None,
-    )
+    bid, ask = (ticker.bid, ticker.bid_size), (ticker.ask, ticker.ask_size)
+    return best_quote(instrument, ticker.ts * NS_PER_MS, ts_recv, bid, ask)
 
 
 def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - one depth for all
