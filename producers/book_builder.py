@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from producers.order_book import OrderBook
+from schemas.errors import DataError
 from schemas.events import Level
 
 BUFFERED_MAX: Final = 10_000
@@ -55,8 +56,9 @@ class BookBuilder:
         """
         if self.synced and last_id < self.last_id:
             return []
-        self.synced, self.last_id = True, last_id
+        self.synced = False
         self._book.reset(bids, asks)
+        self.synced, self.last_id = True, last_id
         waited = list(self._waiting)
         self._waiting.clear()
         return waited
@@ -70,12 +72,18 @@ class BookBuilder:
             return Outcome.STALE
         if update.previous_id <= self.last_id:
             self.last_id = update.last_id
-            self._book.apply(update.bids, update.asks)
-            if not self._book.crossed:
+            if self._applied(update):
                 return Outcome.APPLIED
         self.synced = False
         self._waiting.append(update)
         return Outcome.BROKEN
+
+    def _applied(self, update: Update) -> bool:
+        try:
+            self._book.apply(update.bids, update.asks)
+        except DataError:
+            return False  # half of it may be in the book
+        return not self._book.crossed
 
     def top(self, depth: int) -> tuple[list[Level], list[Level]]:
         """Return the best bids and asks, best first."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.book_builder import BookBuilder, Outcome, Update
 from producers.books import Books, Change
 from producers.feed import Lost, Note, Restored
 from producers.order_book import LEVELS_MAX, OrderBook
@@ -28,6 +29,20 @@ def test_a_level_that_is_none_breaks_the_book_until_it_is_rebuilt(level):
     assert told([(2.0, 1.0)]) == []
     assert told([(3.0, 1.0)], fresh=True) == [Note, Book]
     assert not books.broken
+
+
+def test_a_chain_with_a_level_that_is_none_is_broken_until_the_next_snapshot():
+    book = BookBuilder()
+    book.reset(1, [(1.0, 1.0)], [])
+
+    assert book.apply(Update(1, 2, 0, [(2.0, 1.0), (float("nan"), 1.0)], [])) is Outcome.BROKEN
+    assert book.apply(Update(2, 3, 0, [(3.0, 1.0)], [])) is Outcome.WAITING
+    with pytest.raises(DataError):
+        book.reset(5, [(float("inf"), 1.0)], [])
+    assert not book.synced
+    book.reset(5, [(4.0, 1.0)], [])
+    assert book.apply(Update(5, 6, 0, [(5.0, 1.0)], [])) is Outcome.APPLIED
+    assert book.top(9) == ([(5.0, 1.0), (4.0, 1.0)], [])
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), max_size=60), st.integers(1, 12))
