@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import nan
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import (
     decimals,
     exact,
@@ -19,25 +18,19 @@ from consumers.store.sinks.columns import (
     symbols,
     times,
 )
-from schemas.events import Bar, Event
+from consumers.store.sinks.frame_sink import FrameSink
+from schemas.events import Bar
 from schemas.scaled import DECIMALS_MAX, PRODUCT_DECIMALS_MAX
 from schemas.tables import MARKET_BARS
 
 
-class BarSink:
+class BarSink(FrameSink):
     """Keeps bars, one row each; written again, a row stays the same."""
 
     table = MARKET_BARS
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event]) -> int:
-        self._client.write(self.table, bar_frame(cast("Sequence[Bar]", events)))
-        return len(events)
-
-    def check(self, event: Event) -> None:
-        bar_frame([cast("Bar", event)])
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return bar_frame(events)
 
 
 def bar_frame(bars: Sequence[Bar]) -> pd.DataFrame:

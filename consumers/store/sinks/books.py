@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from consumers.store.sinks.columns import (
     symbols,
     times,
 )
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.codec import input_decoder
 from schemas.errors import DataError
 from schemas.events import Book, Event, Tick
@@ -42,7 +43,7 @@ class PackedBook(Tick, tag="book", kw_only=True):
     snapshot: bool
 
 
-class BookSink:
+class BookSink(FrameSink):
     """Keeps order books, one row each; written again, a row stays the same.
 
     ``whole`` keeps all levels, and deltas; otherwise there are the best levels of snapshots only.
@@ -51,12 +52,11 @@ class BookSink:
     table = TICK_ORDERBOOK
 
     def __init__(self, client: IngestClient, *, whole: bool = True) -> None:
-        self._client = client
+        super().__init__(client)
         self._whole = whole
 
-    def write(self, events: Sequence[Event]) -> int:
-        self._client.write(self.table, self._frame(events))
-        return len(events)
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return book_frame(events, whole=self._whole)
 
     def check(self, event: Event) -> None:
         book = event if isinstance(event, PackedBook) else pack(cast("Book", event))
@@ -65,9 +65,6 @@ class BookSink:
         identifiers([book.update_id])
         if not (book.snapshot or self._whole):
             raise _no_deltas()
-
-    def _frame(self, events: Sequence[Event]) -> pd.DataFrame:
-        return book_frame(cast("Sequence[Book | PackedBook]", events), whole=self._whole)
 
 
 def decode_whole(value: bytes) -> Event:
@@ -109,9 +106,7 @@ def book_frame(books: Sequence[Book | PackedBook], *, whole: bool = True) -> pd.
     packed = [book if isinstance(book, PackedBook) else pack(book) for book in books]
     deltas = np.array([not book.snapshot for book in packed])
     if deltas.any() and not whole:
-        raise DataError(
-            "book is a delta", "best levels are of snapshots", "set consume.books_whole"
-        )
+        raise _no_deltas()
     levels = _Levels(packed)
     flat = levels.best()
     flat[:, deltas] = np.nan  # a change is not what is best

@@ -5,33 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from math import nan
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import identifiers, instruments, integers, symbols, texts, times
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.errors import DataError
-from schemas.events import Candle, Event
+from schemas.events import Candle
 from schemas.tables import AGGREGATED_OHLCV
 
 
-class CandleSink:
+class CandleSink(FrameSink):
     """Keeps candles, one row for each revision; written again, a row stays the same."""
 
     table = AGGREGATED_OHLCV
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event]) -> int:
-        self._client.write(self.table, candle_frame(cast("Sequence[Candle]", events)))
-        return len(events)
-
-    def check(self, event: Event) -> None:
-        candle_frame([cast("Candle", event)])
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return candle_frame(events)
 
 
 def candle_frame(candles: Sequence[Candle]) -> pd.DataFrame:

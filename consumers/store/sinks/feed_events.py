@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import NO_TIME, integers, symbols, texts, times
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.codec import encode
-from schemas.events import Control, Event, Start
+from schemas.events import Control, Start
 from schemas.instruments import check_instrument
 from schemas.tables import FEED_EVENTS
 
 
-class FeedEventSink:
+class FeedEventSink(FrameSink):
     """Keeps control events, one row for all copies; written again, a row stays the same."""
 
     table = FEED_EVENTS
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event]) -> int:
-        frame = feed_event_frame(cast("Sequence[Control]", events))
-        self._client.write(self.table, frame)
-        return len(frame)
-
-    def check(self, event: Event) -> None:
-        feed_event_frame([cast("Control", event)])
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return feed_event_frame(events)
 
 
 def feed_event_frame(events: Sequence[Control]) -> pd.DataFrame:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import (
     exact,
     identifiers,
@@ -18,27 +17,21 @@ from consumers.store.sinks.columns import (
     texts,
     times,
 )
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.codec import encode
-from schemas.events import Event, Late, LateQuote
+from schemas.events import Late, LateQuote
 from schemas.tables import LATE_TICKS
 
 _NUMBERS: Final = ("price", "size", "bid_price", "bid_size", "ask_price", "ask_size")
 
 
-class LateSink:
+class LateSink(FrameSink):
     """Keeps late ticks, one row each; written again, a row stays the same."""
 
     table = LATE_TICKS
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event]) -> int:
-        self._client.write(self.table, late_frame(cast("Sequence[Late | LateQuote]", events)))
-        return len(events)
-
-    def check(self, event: Event) -> None:
-        late_frame([cast("Late | LateQuote", event)])
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return late_frame(events)
 
 
 def late_frame(ticks: Sequence[Late | LateQuote]) -> pd.DataFrame:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import (
     Floats,
     exact,
@@ -18,23 +17,20 @@ from consumers.store.sinks.columns import (
     symbols,
     times,
 )
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.events import Event, Quote
 from schemas.instruments import check_instrument
 from schemas.scaled import scale
 from schemas.tables import TICK_QUOTES
 
 
-class QuoteSink:
+class QuoteSink(FrameSink):
     """Keeps quotes, one row each; written again, a row stays the same."""
 
     table = TICK_QUOTES
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event]) -> int:
-        self._client.write(self.table, quote_frame(cast("Sequence[Quote]", events)))
-        return len(events)
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return quote_frame(events)
 
     def check(self, event: Event) -> None:
         quote = cast("Quote", event)

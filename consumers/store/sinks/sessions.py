@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Any, Final
 
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import NO_TIME, integers, symbols, texts, times
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.codec import encode
-from schemas.events import Event, SessionRecord
+from schemas.events import SessionRecord
 from schemas.instruments import check_instrument, split_instrument
 from schemas.tables import DATA_COLLECTION_SESSIONS
 
 COUNTED: Final = ("trades", "books", "quotes", "bars")
 
 
-class SessionSink:
+class SessionSink(FrameSink):
     """Keeps what the catalogue says of sessions; a later word on a recording takes its place.
 
     Its entries are no events: they have no ``seq``, and the last one counts.
@@ -25,16 +25,8 @@ class SessionSink:
 
     table = DATA_COLLECTION_SESSIONS
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event] | Sequence[SessionRecord]) -> int:
-        frame = session_frame(cast("Sequence[SessionRecord]", events))
-        self._client.write(self.table, frame)
-        return len(frame)
-
-    def check(self, event: Event) -> None:
-        session_frame([cast("SessionRecord", event)])
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return session_frame(events)
 
 
 def session_frame(entries: Sequence[SessionRecord]) -> pd.DataFrame:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 
-from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import exact, instruments, integers, symbols, texts, times
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.events import Event, Trade
 from schemas.instruments import check_instrument
 from schemas.scaled import scale
 from schemas.tables import TICK_PRICES
 
 
-class TradeSink:
+class TradeSink(FrameSink):
     """Keeps trades, one row each; written again, a row stays the same."""
 
     table = TICK_PRICES
 
-    def __init__(self, client: IngestClient) -> None:
-        self._client = client
-
-    def write(self, events: Sequence[Event]) -> int:
-        self._client.write(self.table, trade_frame(cast("Sequence[Trade]", events)))
-        return len(events)
+    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
+        return trade_frame(events)
 
     def check(self, event: Event) -> None:
         trade = cast("Trade", event)
