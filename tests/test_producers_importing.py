@@ -7,29 +7,11 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from importing_files import T0_S, found, read, write
+from importing_files import MS, T0_S, TARDIS, found, read, session, traded, write
 from producers.importing.discover import Passed, discover
 from producers.importing.recording import Hints, digest
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, NS_PER_S, Book, Quote, Trade
-
-MS = T0_S * 1_000
-PRICES = "timestamp,price,volume,quote_volume"
-BOOK = "timestamp,bid_1,qty_1,bid_2,qty_2,bid_3,qty_3,ask_1,qty_1,ask_2,qty_2,ask_3,qty_3"
-TARDIS = "exchange,symbol,timestamp,local_timestamp"
-
-
-def session(tmp_path, prices=(), book=(), symbol="BTC_USDT"):
-    folder = tmp_path / "session_7" / symbol
-    if prices:
-        write(folder / "prices.csv", PRICES, *prices)
-    if book:
-        write(folder / "orderbook.csv", BOOK, *book)
-    return tmp_path / "session_7"
-
-
-def traded(n, price=100.0, size=2.0):
-    return f"{MS + n * 1_000},{price},{size},{price * size}"
 
 
 @pytest.mark.parametrize("us", [1, 1_000], ids=["ms", "us"])

@@ -2,27 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from importing_files import T0_S, found, read, write
+from importing_files import BOOK, MS, T0_S, found, read, session, traded, write
 from schemas.errors import DataError
 from schemas.events import NS_PER_S
-
-MS = T0_S * 1_000
-PRICES = "timestamp,price,volume,quote_volume"
-BOOK = "timestamp,bid_1,qty_1,bid_2,qty_2,bid_3,qty_3,ask_1,qty_1,ask_2,qty_2,ask_3,qty_3"
-TARDIS = "exchange,symbol,timestamp,local_timestamp"
-
-
-def session(tmp_path, prices=(), book=(), symbol="BTC_USDT"):
-    folder = tmp_path / "session_7" / symbol
-    if prices:
-        write(folder / "prices.csv", PRICES, *prices)
-    if book:
-        write(folder / "orderbook.csv", BOOK, *book)
-    return tmp_path / "session_7"
-
-
-def traded(n, price=100.0, size=2.0):
-    return f"{MS + n * 1_000},{price},{size},{price * size}"
 
 
 def test_the_layout_of_sessions_is_one_recording_in_the_order_of_time(tmp_path):

@@ -14,8 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -29,8 +27,8 @@ from deploy import kafka_admin
 from deploy.local.jars import ensure_jars
 from deploy.local.progress import Shown
 from deploy.local.stack import Stack
-from deploy.local.supervisor import Patience, Supervisor
-from deploy.local.workers import worker_service
+from deploy.local.supervisor import Supervisor
+from deploy.soak.second_worker import second_worker
 from deploy.stored import wait_stored
 from producers.publisher import Publisher
 from schemas.codec import decode, input_decoder, session_decoder
@@ -97,7 +95,7 @@ async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResu
     rng, harmed = random.Random(seed), Counter[str]()  # noqa: S311 - repeatable faults
     stack = Stack(settings)
     settings = await stack.start()
-    second = _second_stream(settings)
+    second = second_worker(settings, "stream")
     victims = _Victims(stack, second)
     try:
         await second.start()
@@ -127,16 +125,6 @@ async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResu
         victims.wake()
         await second.stop()
         await stack.stop()
-
-
-def _second_stream(settings: Settings) -> Supervisor:
-    """Supervise another worker of the same group, with a port of its own."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    stream = settings.stream.model_copy(update={"metrics_port": port})
-    service = worker_service("stream", settings.model_copy(update={"stream": stream}))
-    return Supervisor(replace(service, name=SECOND), settings.home, lambda: None, Patience())
 
 
 class _Victims:

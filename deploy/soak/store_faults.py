@@ -9,18 +9,14 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
-from socket import socket
 from typing import Final
 
 from consumers.store.sql import database
 from deploy.local.probe import answers
 from deploy.local.stack import Stack
-from deploy.local.supervisor import Patience, Supervisor
-from deploy.local.workers import worker_service
+from deploy.soak.second_worker import second_worker
 from deploy.soak.small_disk import SmallDisk
 from schemas.errors import TimedOutError
-from schemas.settings import Settings
 from schemas.tables import TICK_PRICES
 
 POLL_S: Final = 0.1
@@ -57,7 +53,7 @@ class Faults:
         self._settings = stack.settings
         self._disk = disk
         self._pause_s = pause_s
-        self._second = _second_sink(self._settings)
+        self._second = second_worker(self._settings, "consume")
         self.noticed: Counter[str] = Counter()
         """How often readiness turned red, by fault."""
         self._harms: dict[str, Harm] = {
@@ -165,13 +161,3 @@ class Faults:
     def _execute(self, statement: str) -> None:
         with database(self._settings.questdb) as db:
             db.execute(statement)
-
-
-def _second_sink(settings: Settings) -> Supervisor:
-    """Supervise another sink of the same group, with a port of its own."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    consume = settings.consume.model_copy(update={"metrics_port": port})
-    service = worker_service("consume", settings.model_copy(update={"consume": consume}))
-    return Supervisor(replace(service, name="consume-2"), settings.home, lambda: None, Patience())
