@@ -54,6 +54,9 @@ STATE_QUOTES = Topic("state.quotes", "streams", "the same, for quotes", policy="
 SESSIONS = Topic(
     "sessions", "producers", "catalogue of recordings", policy="compact", partitioned=False
 )
+CONTROL_REPLAY = Topic(
+    "control.replay", "all", "commands to a replay, and how it stands", partitioned=False
+)
 DEAD_LETTERS = Topic(
     "dead-letters",
     "all",
@@ -76,6 +79,7 @@ TOPICS: dict[str, Topic] = {
         STATE_TRADES,
         STATE_QUOTES,
         SESSIONS,
+        CONTROL_REPLAY,
         DEAD_LETTERS,
     )
 }
