@@ -15,13 +15,13 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder, encode
 
 from producers.best_quote import best_quote
-from producers.book_builder import BookBuilder, Outcome, Update
-from producers.books import book_broken, book_seen
+from producers.book_builder import Update
 from producers.feed import Observation
 from producers.feeds.source import RefusedError, Request, Source
+from producers.snapshot_books import SnapshotBooks
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Level, Quote, Trade
-from schemas.instruments import instrument_of, split_instrument
+from schemas.instruments import instrument_of
 
 SPOT: Final = "BINANCE"
 USDM: Final = "BINANCE-USDM"
@@ -136,13 +136,12 @@ class BinanceParser:
 
     def __init__(self, venue: str, depth: int) -> None:
         self._venue = venue
-        self._depth = depth
-        self._books: dict[str, BookBuilder] = {}
+        self._books = SnapshotBooks(depth)
 
     @property
     def broken(self) -> set[str]:
         """Symbols whose book waits for a snapshot."""
-        return {split_instrument(n)[0] for n, book in self._books.items() if not book.synced}
+        return self._books.broken
 
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
@@ -164,33 +163,20 @@ class BinanceParser:
             symbol, _, _ = (frame.stream or "").partition("@")
             return self._snapshot(instrument_of(symbol, self._venue), frame.data, ts_recv)
         instrument, update = parse_depth(frame.data, self._venue)
-        book = self._books.setdefault(instrument, BookBuilder())
-        return self._update(instrument, book, update, ts_recv)
+        return self._books.update(instrument, ts_recv, update)
 
     def _only_book(self) -> str:
         """Return the instrument of a REST reply, which does not name it: there must be only one."""
-        if len(self._books) != 1:
-            known = ", ".join(self._books) or "none yet"
-            raise DataError("snapshot cannot be told whose it is", f"books: {known}")
-        return next(iter(self._books))
+        known = list(self._books)
+        if len(known) != 1:
+            names = ", ".join(known) or "none yet"
+            raise DataError("snapshot cannot be told whose it is", f"books: {names}")
+        return known[0]
 
     def _snapshot(self, instrument: str, text: Raw | bytes, ts_recv: int) -> list[Observation]:
         snapshot = _decode_snapshot(text)
-        book = self._books.setdefault(instrument, BookBuilder())
-        waited = book.reset(snapshot.update_id, snapshot.bids, snapshot.asks)
-        return [o for update in waited for o in self._update(instrument, book, update, ts_recv)]
-
-    def _update(
-        self, instrument: str, book: BookBuilder, update: Update, ts_recv: int
-    ) -> list[Observation]:
-        outcome = book.apply(update)
-        if outcome is Outcome.BROKEN:
-            reason = f"book chain broken before update {update.last_id}"
-            return book_broken(instrument, ts_recv, reason)
-        if outcome is not Outcome.APPLIED:
-            return []
-        top = book.top(self._depth)
-        return [book_seen(instrument, update.ts_event, ts_recv, top, update.last_id)]
+        sides = snapshot.bids, snapshot.asks
+        return self._books.snapshot(instrument, ts_recv, snapshot.update_id, sides)
 
 
 def _subscribe(symbols: Sequence[str], depth: int) -> list[Request]:  # noqa: ARG001 - books are whole
