@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
+from binascii import Error as BinasciiError
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +18,8 @@ CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
 LOST_MARK: Final = b"#lost "
 RESTORED_MARK: Final = b"#restored"
 """In place of a frame: between these two something may be missing."""
+BINARY_MARK: Final = b"#base64 "
+"""Before a frame that holds the end of a line, as those in protobuf do."""
 _RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
 LINE_BYTES_MAX: Final = 8_388_608
 
@@ -58,7 +62,22 @@ def read_frames(path: Path) -> Iterator[tuple[int, bytes]]:
         head, _, frame = text.partition(b" ")
         ts_recv = receive_ns(head)
         if ts_recv is not None:
-            yield ts_recv, frame
+            yield ts_recv, frame_of(frame)
+
+
+def as_line(frame: bytes) -> bytes:
+    """Write a frame as the rest of a line."""
+    return BINARY_MARK + b64encode(frame) if b"\n" in frame else frame
+
+
+def frame_of(text: bytes) -> bytes:
+    """Read what ``as_line`` wrote; what is cut short stays as it is, for a parser to refuse."""
+    if not text.startswith(BINARY_MARK):
+        return text
+    try:
+        return b64decode(text.removeprefix(BINARY_MARK), validate=True)
+    except BinasciiError:
+        return text
 
 
 def receive_ns(head: bytes) -> int | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from producers.capture import as_line
 from schemas.errors import StackError
 
 SUFFIX: Final = ".raw.zst"
@@ -29,8 +30,8 @@ class RawFrames:
         self._file: pa.CompressedOutputStream | None = None
 
     def append(self, ts_recv: int, frame: bytes) -> None:
-        """Add a frame; one of several lines is written as one."""
-        line = b"%d %s\n" % (ts_recv, frame.replace(b"\n", b" "))
+        """Add a frame, so that it can be read again byte for byte."""
+        line = b"%d %s\n" % (ts_recv, as_line(frame))
         try:
             if self._file is None or self._bytes >= self._bytes_max:
                 self._begin(ts_recv)

@@ -65,4 +65,4 @@ def test_an_unknown_venue_is_answered_with_the_known_ones(servers: Settings) -> 
     found = run(servers, "record", "mtgox", "BTC")
 
     assert found.returncode == 2
-    assert "BINANCE, BINANCE-USDM, BYBIT, COINBASE, KRAKEN, OKX" in found.stderr
+    assert "BINANCE, BINANCE-USDM, BYBIT, COINBASE, KRAKEN, MEXC, MEXC-SPOT, OKX" in found.stderr

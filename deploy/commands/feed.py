@@ -49,9 +49,7 @@ def simulated(  # noqa: PLR0913 - the options of a command
 def recorded(  # noqa: PLR0913 - the options of a command
     paths: Annotated[list[Path], typer.Argument(help="Captures; given together, one session.")],
     *,
-    venue: Annotated[
-        str, typer.Option(help="BINANCE, BINANCE-USDM, BYBIT, COINBASE, KRAKEN or OKX.")
-    ],
+    venue: Annotated[str, typer.Option(help="Such as KRAKEN: see tickerplant sources list.")],
     speed: Annotated[str, typer.Option(help="Factor of the recorded pace, or max.")] = "1",
     depth: Annotated[int | None, typer.Option(help="Levels a side of the books.")] = None,
     wait: Wait = False,

@@ -14,6 +14,7 @@ from producers.capture import (
     CONNECTION_MARKS,
     LOST_MARK,
     RESTORED_MARK,
+    frame_of,
     read_lines,
     receive_ns,
 )
@@ -90,7 +91,7 @@ class RecordedFeed:
             return [Lost(ts_recv=ts_recv, reason=reason)]
         if frame.startswith(RESTORED_MARK):
             return [Restored(ts_recv=ts_recv)]
-        return self._parser.parse(ts_recv, frame)
+        return self._parser.parse(ts_recv, frame_of(frame))
 
     def _steady(self) -> Iterator[_Received]:
         """Yield lines whose receive time can be believed: one line must not end all time."""

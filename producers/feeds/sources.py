@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.feeds import binance, bybit, coinbase, kraken, okx
+from producers.feeds import binance, bybit, coinbase, kraken, mexc, mexc_spot, okx
 from producers.feeds.source import Source
 from schemas.errors import UnknownNameError
 
@@ -16,6 +16,8 @@ SOURCES: Final = {
         bybit.SOURCE,
         coinbase.SOURCE,
         kraken.SOURCE,
+        mexc.SOURCE,
+        mexc_spot.SOURCE,
         okx.SOURCE,
     )
 }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from producers.feeds import binance, bybit, coinbase, kraken, okx
+from producers.feeds import binance, bybit, coinbase, kraken, mexc, mexc_spot, okx
 from schemas.errors import DataError
 
 Answer = Callable[[dict[str, Any]], list[dict[str, Any]]]
@@ -50,6 +50,18 @@ def _kraken(said: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _mexc(said: dict[str, Any]) -> list[dict[str, Any]]:
+    if said["method"] == "ping":
+        return [{"channel": "pong"}]
+    symbol = said["param"]["symbol"]
+    return [{"channel": f"rs.{said['method']}", "data": "success"}] if symbol else []
+
+
+def _mexc_spot(said: dict[str, Any]) -> list[dict[str, Any]]:
+    text = "PONG" if said["method"] == "PING" else ",".join(said["params"])
+    return [{"id": 0, "code": 0, "msg": text}]
+
+
 def _okx(said: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"event": said["op"], "arg": arg, "connId": "1"} for arg in said["args"]]
 
@@ -60,5 +72,7 @@ ANSWERS: Final[dict[str, Answer]] = {
     bybit.VENUE: _bybit,
     coinbase.VENUE: _coinbase,
     kraken.VENUE: _kraken,
+    mexc.VENUE: _mexc,
+    mexc_spot.VENUE: _mexc_spot,
     okx.VENUE: _okx,
 }

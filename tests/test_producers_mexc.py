@@ -1,0 +1,299 @@
+"""Both markets of MEXC: frames after its documentation, served on a local port, and broken ones."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from builders import T0
+from producers.feed import Lost, Note, Rejected, Restored
+from producers.feeds.mexc import WAITING_NS_MAX, MexcParser
+from producers.feeds.mexc_frames import Wrapper
+from producers.feeds.mexc_spot import MexcSpotParser
+from producers.feeds.recorded import RecordedFeed
+from producers.feeds.source import RefusedError
+from producers.feeds.sources import SOURCES
+from producers.venue_server.server import VenueServer
+from schemas.codec import DECODE_ERRORS
+from schemas.errors import DataError
+from schemas.events import NS_PER_MS, Book, Quote, Tick, Trade
+from test_producers_live import heard, listening, stamped
+
+MS = T0 // NS_PER_MS
+SPOT, CONTRACT = "MEXC-SPOT", "MEXC"
+SIZE = 0.0001
+
+
+def wrapped(channel, **body):
+    name = f"spot@public.{channel}.v3.api.pb@100ms@BTCUSDT"
+    return Wrapper(channel=name, symbol="BTCUSDT", sendTime=MS, **body).SerializeToString()
+
+
+def spot_deals(*prices):
+    deals = [
+        {"price": price, "quantity": "0.04438243", "tradeType": 2, "time": MS} for price in prices
+    ]
+    return wrapped("aggre.deals", publicAggreDeals={"deals": deals})
+
+
+def spot_depth(first, last, bids=(), asks=()):
+    sides = ([{"price": price, "quantity": size} for price, size in side] for side in (bids, asks))
+    names = {"fromVersion": str(first), "toVersion": str(last)}
+    levels = dict(zip(("bids", "asks"), sides, strict=True))
+    return wrapped("aggre.depth", publicAggreDepths=levels | names)
+
+
+def spot_ticker():
+    best = {"bidPrice": "93387.28", "bidQuantity": "3.73485"}
+    best |= {"askPrice": "93387.29", "askQuantity": "7.669875"}
+    return wrapped("aggre.bookTicker", publicAggreBookTicker=best)
+
+
+SPOT_SNAPSHOT = (
+    b'{"lastUpdateId":"10","bids":[["99.5","2"],["99","1"]],"asks":[["100.5","1"]],'
+    b'"timestamp":"1704908526228"}'
+)
+SPOT_FRAMES = (
+    spot_depth(9, 10, bids=[("98", "4")]),
+    spot_depth(11, 12, bids=[("99.5", "0")], asks=[("101", "3")]),
+    spot_deals("100.5", "100.5"),
+    spot_ticker(),
+    spot_depth(13, 13, asks=[("100.5", "0.5")]),
+)
+
+
+def deal(number, contracts=3):
+    data = {"p": 77_525.9, "v": contracts, "T": 2, "O": 3, "M": 1, "t": MS, "i": str(number)}
+    return msgspec.json.encode(
+        {"symbol": "BTC_USDT", "data": [data], "channel": "push.deal", "ts": MS}
+    )
+
+
+def depth(version, begin=None, bids=(), asks=()):
+    data = {"asks": asks, "bids": bids, "version": version}
+    if begin is not None:
+        data |= {"begin": begin, "end": version}
+    return msgspec.json.encode(
+        {"symbol": "BTC_USDT", "data": data, "channel": "push.depth", "ts": MS}
+    )
+
+
+def detail_reply(size=SIZE):
+    data = {"symbol": "BTC_USDT", "contractSize": size, "volScale": 0}
+    return msgspec.json.encode({"success": True, "code": 0, "data": data})
+
+
+DEPTH_REPLY = (
+    b'{"success":true,"code":0,"data":{"asks":[[100.5,10000,1]],"bids":[[99.5,20000,2],[99,3,1]],'
+    b'"version":10,"timestamp":1704908526228}}'
+)
+CONTRACT_FRAMES = (
+    deal(1),
+    depth(11, bids=[[9.95e1, 0, 0], [98.5, 25_329.0, 58]]),
+    depth(13, begin=12, asks=[[101, 7, 2]]),
+    deal(2, contracts=1_234_567),
+    depth(14, asks=[[100.5, 5_000, 1]]),
+)
+
+
+def framed(venue, name, reply):
+    return SOURCES[venue].snapshot_frame(name, reply)
+
+
+def read(parser, *frames):
+    return [o for frame in frames for o in parser.parse(T0, frame)]
+
+
+def books(observations):
+    return [(o.update_id, o.bids, o.asks) for o in observations if isinstance(o, Book)]
+
+
+def spot_parser():
+    parser = MexcSpotParser(SPOT, 20)
+    assert not read(parser, SPOT_FRAMES[0])
+    assert parser.broken == {"BTCUSDT"}
+    assert not read(parser, framed(SPOT, "BTCUSDT", SPOT_SNAPSHOT))
+    return parser
+
+
+def contract_parser():
+    parser = MexcParser(CONTRACT, 20)
+    begun = read(
+        parser,
+        framed(CONTRACT, "size of BTC_USDT", detail_reply()),
+        depth(10),
+        framed(CONTRACT, "BTC_USDT", DEPTH_REPLY),
+    )
+    assert not begun
+    return parser
+
+
+def test_spot_is_read_from_protobuf():
+    parser = spot_parser()
+
+    found = read(parser, *SPOT_FRAMES[1:])
+
+    trades = [o for o in found if isinstance(o, Trade)]
+    assert [(t.price, t.size, t.side, t.trade_id) for t in trades] == [
+        (100.5, 0.04438243, "sell", None)
+    ] * 2
+    assert trades[0].ts_event == T0
+    (quote,) = (o for o in found if isinstance(o, Quote))
+    assert (quote.bid_price, quote.ask_size) == (93_387.28, 7.669875)
+    assert books(found) == [
+        (12, [(99.0, 1.0)], [(100.5, 1.0), (101.0, 3.0)]),
+        (13, [(99.0, 1.0)], [(100.5, 0.5), (101.0, 3.0)]),
+    ]
+
+
+def test_sizes_of_contracts_are_told_in_base_units():
+    parser = contract_parser()
+
+    found = read(parser, *CONTRACT_FRAMES)
+
+    trades = [o for o in found if isinstance(o, Trade)]
+    assert [(t.trade_id, t.size, t.side) for t in trades] == [
+        ("1", 0.0003, "sell"),
+        ("2", 123.4567, "sell"),
+    ]
+    assert books(found)[-1] == (14, [(99.0, 0.0003), (98.5, 2.5329)], [(100.5, 0.5), (101, 0.0007)])
+    assert [number for number, *_ in books(found)] == [11, 13, 14]
+
+
+def test_what_comes_before_the_size_of_its_contract_waits_for_it():
+    parser = MexcParser(CONTRACT, 20)
+
+    assert not read(parser, deal(1), deal(2))
+    assert parser.broken == {"size of BTC_USDT"}
+    (lost,) = parser.parse(T0 + WAITING_NS_MAX, deal(3))
+    *trades, restored = read(parser, framed(CONTRACT, "size of BTC_USDT", detail_reply(0.1)))
+
+    assert [t.trade_id for t in trades] == ["1", "2", "3"]
+    assert [t.size for t in trades] == [0.3] * 3
+    assert isinstance(lost, Lost)
+    assert isinstance(restored, Restored)
+    assert lost.instruments == restored.instruments == ("BTC_USDT.MEXC",)
+    assert not parser.broken
+
+
+@pytest.mark.parametrize("size", [0, -1, 1e400, "NaN"])
+def test_a_contract_size_that_is_none_is_refused(size):
+    with pytest.raises((DataError, *DECODE_ERRORS)):
+        read(MexcParser(CONTRACT, 20), framed(CONTRACT, "size of BTC_USDT", detail_reply(size)))
+
+
+@pytest.mark.parametrize(
+    ("parser", "broken", "whole", "snapshot"),
+    [
+        (spot_parser, spot_depth(12, 12, bids=[("97", "1")]), spot_depth(14, 14), SPOT_SNAPSHOT),
+        (contract_parser, depth(12, bids=[[97, 1, 1]]), depth(14), DEPTH_REPLY),
+    ],
+)
+def test_a_book_whose_versions_have_a_hole_is_silent_until_its_next_snapshot(
+    parser, broken, whole, snapshot
+):
+    parser = parser()
+    venue, symbol = (SPOT, "BTCUSDT") if snapshot is SPOT_SNAPSHOT else (CONTRACT, "BTC_USDT")
+
+    lost, restored = read(parser, broken)
+
+    assert isinstance(lost, Lost)
+    assert isinstance(restored, Restored)
+    assert lost.instruments == (f"{symbol}.{venue}",)
+    assert parser.broken == {symbol}
+    later = snapshot.replace(b'"10"', b'"13"').replace(b'"version":10', b'"version":13')
+    assert not books(read(parser, framed(venue, symbol, later)))
+    assert [number for number, *_ in books(read(parser, whole))] == [14]
+
+
+async def told(server, venue, symbol, count, folder):
+    """Record a venue until so many ticks have come; return what came."""
+    async with listening(server, venue, symbols=[symbol], raw_folder=folder) as feed:
+        return await heard(feed, lambda them: sum(isinstance(o, Tick) for o in them) >= count)
+
+
+def served(venue):
+    frames = SPOT_FRAMES if venue == SPOT else CONTRACT_FRAMES
+    server = VenueServer(venue, [(T0 + n, frame) for n, frame in enumerate(frames)], speed=None)
+    if venue == SPOT:
+        server.snapshots["BTCUSDT"] = SPOT_SNAPSHOT
+    else:
+        server.snapshots["BTC_USDT"] = detail_reply()
+        server.snapshots[""] = DEPTH_REPLY  # its path names the contract, not its query
+    return server
+
+
+@pytest.mark.parametrize(("venue", "symbol"), [(SPOT, "BTCUSDT"), (CONTRACT, "BTC_USDT")])
+async def test_a_venue_that_is_served_is_recorded_and_its_stored_frames_give_the_same(
+    venue, symbol, tmp_path
+):
+    expected = 5
+
+    found = await told(served(venue), venue, symbol, expected, tmp_path)
+
+    ticks = [stamped(o) for o in found if isinstance(o, Tick)]
+    assert len(ticks) == expected
+    assert [b[0] for b in books(ticks)] == ([12, 13] if venue == SPOT else [11, 13, 14])
+    assert not [o for o in found if isinstance(o, Lost | Rejected | Note)]
+    (raw,) = tmp_path.glob("*/*.raw.zst")
+    feed = RecordedFeed([raw], venue)
+    again = [o async for batch in feed.observations() for o in batch]
+    assert [stamped(o) for o in again if isinstance(o, Tick)] == ticks
+    assert not feed.skipped
+    times = [o.ts_recv for o in again]
+    assert all(earlier <= later for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("parser", "frame"),
+    [
+        (MexcSpotParser, b""),
+        (MexcSpotParser, b"<html>maintenance</html>"),
+        (MexcSpotParser, b"\x1f\x8b\x08garbage"),
+        (MexcSpotParser, spot_deals("1")[:-3]),
+        (MexcSpotParser, spot_deals("1.0x")),
+        (MexcSpotParser, spot_deals("")),
+        (MexcSpotParser, spot_depth("", "")),
+        (MexcSpotParser, Wrapper(channel="spot@public.weather", symbol="X").SerializeToString()),
+        (MexcSpotParser, Wrapper(symbol="no symbol").SerializeToString()),
+        (MexcSpotParser, b'{"id":0,"code":0,"msg":"Not Subscribed successfully! [x]. Blocked! "}'),
+        (MexcSpotParser, b'{"id":0,"code":30001,"msg":"too many"}'),
+        (MexcParser, b""),
+        (MexcParser, b"[1]"),
+        (MexcParser, b"<html>maintenance</html>"),
+        (MexcParser, b'{"channel":"weather"}'),
+        (MexcParser, b'{"channel":"rs.error","data":"Contract [NOPE_USDT] not exists","ts":1}'),
+        (MexcParser, b'{"channel":"push.deal","symbol":"X_USDT","data":[{"price":1}],"ts":1}'),
+        (MexcParser, b'{"channel":"push.deal","symbol":"x y","data":[],"ts":1}'),
+        (MexcParser, b'{"channel":"push.depth","symbol":"X_USDT","data":{"asks":[[1]]},"ts":1}'),
+        (
+            MexcParser,
+            b'{"channel":"detail","symbol":"X","data":{"success":false,"code":1001,"message":"no"}}',
+        ),
+    ],
+)
+def test_a_foreign_frame_is_refused_with_a_reason(parser, frame):
+    with pytest.raises((DataError, *DECODE_ERRORS)) as refused:
+        read(parser("X", 10), frame)
+
+    assert str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("venue", "frame", "words"),
+    [
+        (SPOT, b'{"id":0,"code":0,"msg":"Not Subscribed successfully! [x]. Blocked! "}', "Blocked"),
+        (CONTRACT, b'{"channel":"rs.error","data":"Contract [NO_PE] not exists"}', "not exists"),
+    ],
+)
+async def test_a_symbol_that_is_not_there_ends_the_recording_with_the_words_of_the_venue(
+    venue, frame, words
+):
+    server = VenueServer(venue, [(T0, frame)], speed=None)
+    server.mute_answers = True
+
+    async with listening(server, venue, symbols=["NO_PE"]) as feed:
+        with pytest.raises(RefusedError, match=words):
+            await heard(feed, lambda _: False)
