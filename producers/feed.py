@@ -17,17 +17,26 @@ class Lost(Struct, kw_only=True):
     ts_recv: int
     reason: str
     instruments: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    """What may be missing (empty: ticks of all topics)."""
+    ts_from: int | None = None
+    """Exchange time since when; None: since the newest that was seen."""
 
 
 class Restored(Struct, kw_only=True):
     """Everything that could be fetched again has been given: the gap is known and time goes on.
 
-    Ends the loss of the same instruments; with none, every loss.
+    Ends the loss of the same instruments and topics; with no instruments, every loss.
     """
 
     ts_recv: int
     reason: str = ""
     instruments: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+    """Instruments of which provably no trade is missing any more."""
+    ts_to: int | None = None
+    """Exchange time until when something may be missing; None: until now."""
 
 
 class Elapsed(Struct, kw_only=True):

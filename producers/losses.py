@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from schemas.topics import BARS, INPUTS, TRADES
 
 
 @dataclass(slots=True)
@@ -13,7 +16,18 @@ class Loss:
     reason: str
     ts_from: int
     since_recv: int
+    topics: tuple[str, ...] = ()
     expired: bool = False
+
+    def without_trades_of(self, filled: tuple[str, ...]) -> Iterator[Loss]:
+        """Yield what is still missing when the trades of some instruments are not."""
+        rest = tuple(name for name in self.instruments if name not in filled)
+        whole = tuple(name for name in self.instruments if name in filled)
+        if rest or not whole:
+            yield replace(self, instruments=rest)
+        topics = self.topics or tuple(topic.name for topic in INPUTS if topic is not BARS)
+        if whole and (others := tuple(name for name in topics if name != TRADES.name)):
+            yield replace(self, instruments=whole, topics=others)
 
 
 class Losses:
@@ -29,12 +43,13 @@ class Losses:
 
     def begin(self, loss: Loss) -> None:
         """Note a loss; one that lasts already is the same loss."""
-        if all(other.instruments != loss.instruments for other in self.lasting):
+        if all(_what(other) != _what(loss) for other in self.lasting):
             self.lasting.append(loss)
 
-    def end(self, instruments: tuple[str, ...] = ()) -> list[Loss]:
-        """End the loss of these instruments, all losses if none is named; return the ended."""
-        ended = [x for x in self.lasting if not instruments or x.instruments == instruments]
+    def end(self, instruments: tuple[str, ...] = (), topics: tuple[str, ...] = ()) -> list[Loss]:
+        """End the loss of this, all losses if no instrument is named; return the ended."""
+        what = instruments, topics
+        ended = [loss for loss in self.lasting if not instruments or _what(loss) == what]
         self.lasting = [loss for loss in self.lasting if loss not in ended]
         return ended
 
@@ -48,3 +63,7 @@ class Losses:
         for loss in expired:
             loss.expired = True
         return expired
+
+
+def _what(loss: Loss) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return loss.instruments, loss.topics

@@ -217,12 +217,20 @@ class Recorder:
 
     def _other(self, observation: Observation) -> None:
         if isinstance(observation, Lost):
-            since = self._clock.newest
-            names = _named(observation.instruments)
-            self._losses.begin(Loss(names, observation.reason, since, observation.ts_recv))
+            since = observation.ts_from
+            self._losses.begin(
+                Loss(
+                    _named(observation.instruments),
+                    observation.reason,
+                    self._clock.newest if since is None else since,
+                    observation.ts_recv,
+                    observation.topics,
+                )
+            )
         elif isinstance(observation, Restored):
-            for loss in self._losses.end(_named(observation.instruments)):
-                self._gap(loss)
+            for loss in self._losses.end(_named(observation.instruments), observation.topics):
+                for missing in loss.without_trades_of(observation.filled):
+                    self._gap(missing, observation.ts_to)
         elif isinstance(observation, Note):
             names = _named(observation.instruments)
             time = self.source_time
@@ -230,14 +238,14 @@ class Recorder:
         elif isinstance(observation, Rejected):
             self._reject(observation.value, observation.topic, observation.reason)
 
-    def _gap(self, loss: Loss) -> None:
+    def _gap(self, loss: Loss, ts_to: int | None = None) -> None:
         """Publish what is known of a loss; if it lasts, the next gap begins where this ends."""
-        time = self.source_time
-        ts_from, ts_to = loss.ts_from, max(time, loss.ts_from + 1)
-        loss.ts_from = ts_to
+        time, ts_from = self.source_time, loss.ts_from
+        loss.ts_from = max(time if ts_to is None else ts_to, ts_from + 1)
         self.gaps += 1
-        span: dict[str, Any] = {"ts_from": ts_from, "ts_to": ts_to}
-        self._control(Gap, time, reason=loss.reason, instruments=loss.instruments, **span)
+        what: dict[str, Any] = {"instruments": loss.instruments, "topics": loss.topics}
+        span: dict[str, Any] = {"ts_from": ts_from, "ts_to": loss.ts_from}
+        self._control(Gap, time, reason=loss.reason, **what, **span)
 
     def _control(self, kind: type[Control], source_time: int, **fields: Any) -> None:
         """Write a copy into every partition of every input topic: one seq, own counts."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -60,6 +60,8 @@ class Trade(Tick, tag="trade", kw_only=True):
     size: Size
     side: Side = "unknown"
     trade_id: str | None = None
+    filled: bool | UnsetType = UNSET
+    """Not told by the live feed, but fetched from the venue's history behind it."""
 
 
 class Late(Trade, tag="late", kw_only=True):
@@ -155,11 +157,20 @@ class Clock(Control, tag="clock", kw_only=True):
 
 
 class Gap(Control, tag="gap", kw_only=True):
-    """In ``[ts_from, ts_to)`` something of the instruments (empty: of all) may be missing."""
+    """In ``[ts_from, ts_to)`` something of the instruments (empty: of all) may be missing.
+
+    ``topics`` names what it is missing of (empty: of all). Trades that a venue's history gave back
+    after a disconnection leave a gap of ``books`` and ``quotes``, which have no history.
+    """
 
     ts_from: Count
     ts_to: Count
     instruments: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+
+    def of(self, topic: str) -> bool:
+        """Tell whether something of a topic may be missing."""
+        return not self.topics or topic in self.topics
 
 
 class Status(Control, tag="status", kw_only=True):

@@ -16,7 +16,7 @@ QUOTES_CSV: Final = "quotes.csv"
 BARS_CSV: Final = "bars.csv"
 PRICES: Final = ("timestamp", "price", "volume", "quote_volume")
 """The columns that existing recordings have; what follows them makes a trade exact."""
-PRICES_EXACT: Final = (*PRICES, "ts_recv", "seq", "side", "trade_id")
+PRICES_EXACT: Final = (*PRICES, "ts_recv", "seq", "side", "trade_id", "filled")
 ORDERBOOK: Final = (
     "timestamp",
     *(f"{what}_{n}" for side in SIDES for n in range(1, LEVELS + 1) for what in (side, "qty")),

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import UNSET
 
 from schemas.codec import encode
 from schemas.events import Control, Event
@@ -24,7 +25,7 @@ TYPES: Final = {
     **dict.fromkeys(("trade_id", "volume", "quote_volume", "event"), TEXT),
     **dict.fromkeys(("instrument", "side", "source", "price_type", "adjustment"), NAME),
     **dict.fromkeys(("interval", "type"), NAME),
-    "snapshot": pa.bool_(),
+    **dict.fromkeys(("snapshot", "filled"), pa.bool_()),
 }
 """All other fields are doubles."""
 CONTROL_FIELDS: Final = ("seq", "type", "source_time", "event")
@@ -44,7 +45,7 @@ class ParquetWriter:
         self._append(CONTROL_PARQUET, CONTROL_FIELDS, controls, _control_cell)
         for name, kind in PARQUET.items():
             ticks = [event for event in events if isinstance(event, kind)]
-            self._append(name, file_fields(kind), ticks, getattr)
+            self._append(name, file_fields(kind), ticks, _cell)
 
     def close(self) -> None:
         for file in self._files.values():
@@ -68,6 +69,11 @@ class ParquetWriter:
             pa.array([cell(event, field.name) for event in events], field.type) for field in schema
         ]
         self._files[name].write_batch(pa.record_batch(columns, schema=schema))
+
+
+def _cell(event: Event, field: str) -> Any:
+    value = getattr(event, field)
+    return None if value is UNSET else value
 
 
 def _control_cell(event: Control, field: str) -> Any:

@@ -70,7 +70,8 @@ def _row(tick: Tick) -> tuple[str, Sequence[str], Sequence[Any]]:
 def _price(trade: Trade) -> Sequence[Any]:
     total = Decimal(repr(trade.price)) * Decimal(repr(trade.size))
     times = trade.ts_recv, trade.seq, trade.side, _cell(trade.trade_id)
-    return trade.ts_event, repr(trade.price), repr(trade.size), f"{total:f}", *times
+    told = trade.ts_event, repr(trade.price), repr(trade.size), f"{total:f}"
+    return *told, *times, "true" if trade.filled else ""
 
 
 def _book(book: Book) -> Sequence[Any]:

@@ -10,7 +10,7 @@ import msgspec
 
 from consumers.store.coverage import Recording, Span
 from consumers.store.sql import Database, Row
-from consumers.store.visible import visible, visible_rows
+from consumers.store.visible import OF_TRADES, visible, visible_rows
 from schemas.errors import SettingsError, TimedOutError, UnknownNameError
 from schemas.events import NS_PER_MS, CandleRules
 from schemas.intervals import INTERVALS, check_interval
@@ -71,11 +71,11 @@ FROM (
 ) c ON (session)
 WHERE t.ticked >= c.closed
 """
-_TURNS = """
+_TURNS = f"""
 SELECT session, type, ts_from::long AS ts_from, ts_to::long AS ts_to, instruments, rules
-FROM feed_events WHERE type IN ('start', 'gap', 'end') AND {visible}
+FROM feed_events WHERE type IN ('start', 'gap', 'end') AND {OF_TRADES} AND {{visible}}
 ORDER BY session, seq
-"""
+"""  # noqa: S608 - fixed parts
 _LATEST = """
 SELECT instrument, interval, ts_open::long AS ts_open, open, high, low, close,
     volume::varchar AS volume, quote_volume::varchar AS quote_volume, vwap, trades_count,

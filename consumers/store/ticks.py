@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from consumers.store.sql import Database, Row
-from consumers.store.visible import visible, visible_rows
+from consumers.store.visible import OF_TRADES, visible, visible_rows
 from schemas.events import NS_PER_S, Trade
 
 MINUTE_NS: Final = 60 * NS_PER_S
@@ -32,12 +32,12 @@ SELECT seq, ts_event::long AS ts_event, ts_recv::long AS ts_recv, price, size, s
 FROM tick_prices WHERE {_OF_SPAN} AND seq > %(after)s
 ORDER BY seq LIMIT {PAGE_TICKS_MAX}
 """  # noqa: S608 - fixed parts
-_TURNS = """
+_TURNS = f"""
 SELECT type, source_time::long AS source_time, ts_from::long AS ts_from, ts_to::long AS ts_to,
     instruments
-FROM feed_events WHERE {visible} AND type IN ('start', 'gap')
+FROM feed_events WHERE {{visible}} AND type IN ('start', 'gap') AND {OF_TRADES}
 ORDER BY seq
-"""
+"""  # noqa: S608 - fixed parts
 _LAST = """
 SELECT max(source_time)::long AS source_time, max(seq) AS seq
 FROM feed_events WHERE {visible}

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from consumers.store.sql import Database, Row
 
 _DELETED: Final = "SELECT session FROM session_catalogue WHERE state = 'deleted'"
+OF_TRADES: Final = "(topics IS NULL OR strpos(topics, 'trades') > 0)"
+"""Of gaps: those that trades may be missing in."""
 
 
 class Where(NamedTuple):

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec import UNSET
 
 from producers.capture import read_lines
 from producers.feed import Observation, Told
-from producers.importing.rows import Row, csv_rows, parquet_rows
+from producers.importing.rows import Row, csv_rows, open_parquet, parquet_rows
 from producers.importing.source import RowParser, RowSource
 from schemas.codec import decode, input_decoder
 from schemas.errors import DataError
@@ -45,16 +46,15 @@ class EventParser:
 
 
 class FieldsParser:
-    """Reads ticks of one kind, whose fields are the columns."""
+    """Reads ticks of one kind, whose fields are the columns; what is empty was not given."""
 
-    def __init__(self, kind: type[Tick], *, texts: bool = False) -> None:
+    def __init__(self, kind: type[Tick], names: Sequence[str]) -> None:
         self._kind = kind
-        self._names = file_fields(kind)
-        self._texts = texts
+        self._names = names
 
     def parse(self, fields: Sequence[Any]) -> Observation:
         values = zip(self._names, fields, strict=True)
-        row = {name: value for name, value in values if not (self._texts and value == "")}
+        row = {name: value for name, value in values if value is not None and value != ""}
         whole = _absent(self._kind) | row | UNNAMED
         return cast("Observation", msgspec.convert(whole, self._kind, strict=False))
 
@@ -69,7 +69,7 @@ class PricesParser:
         self._instrument = instrument
 
     def parse(self, fields: Sequence[Any]) -> Observation:
-        ts_event, price, size, _, ts_recv, seq, side, trade_id = fields
+        ts_event, price, size, _, ts_recv, seq, side, trade_id, *filled = fields
         return Trade(
             **UNNAMED,
             seq=int(seq),
@@ -80,6 +80,7 @@ class PricesParser:
             size=float(size),
             side=side,
             trade_id=trade_id or None,
+            filled=filled == ["true"] or UNSET,
         )
 
     def last(self) -> None:
@@ -122,8 +123,8 @@ def ticks_of_csv(path: Path, instrument: str) -> RowSource:
     parsers: dict[str, RowParser] = {
         PRICES_CSV: PricesParser(instrument),
         ORDERBOOK_CSV: OrderbookParser(instrument),
-        QUOTES_CSV: FieldsParser(Quote, texts=True),
-        BARS_CSV: FieldsParser(Bar, texts=True),
+        QUOTES_CSV: FieldsParser(Quote, file_fields(Quote)),
+        BARS_CSV: FieldsParser(Bar, file_fields(Bar)),
     }
     parser = parsers[path.name]
     return RowSource(path, lambda: csv_rows(path, header=True), parser, timed=False)
@@ -134,8 +135,12 @@ def events_of_parquet(path: Path) -> RowSource:
     if path.stem == CONTROL_PARQUET:
         return RowSource(path, lambda: parquet_rows(path, ["event"]), EventParser(), timed=False)
     kind = PARQUET[path.stem]
-    rows = lambda: parquet_rows(path, file_fields(kind))  # noqa: E731 - one line for one thing
-    return RowSource(path, rows, FieldsParser(kind), timed=False)
+    with open_parquet(path) as file:
+        # One that was exported before a field was there does not have it.
+        names = [name for name in file_fields(kind) if name in file.schema_arrow.names]
+    return RowSource(
+        path, lambda: parquet_rows(path, names), FieldsParser(kind, names), timed=False
+    )
 
 
 def start_of(source: RowSource) -> Start:

@@ -29,6 +29,7 @@ from schemas.events import (
 from schemas.intervals import check_intervals, check_windows
 from schemas.order import Fate, Order
 from schemas.scaled import Scaler
+from schemas.topics import QUOTES, TRADES
 from streams.candles import gap as gaps
 from streams.candles import session as sessions
 from streams.candles.outputs import Outputs
@@ -194,7 +195,8 @@ class Engine:
             if self._progress_ms is not None and record.offset >= self._progress_from:
                 out.progress_of(session, event, self._progress_ms)
         elif isinstance(event, Gap):
-            session.add_gap(gaps.Gap(event.ts_from, event.ts_to, event.instruments))
+            if event.of(TRADES.name if self._kind is Trade else QUOTES.name):
+                session.add_gap(gaps.Gap(event.ts_from, event.ts_to, event.instruments))
         elif isinstance(event, End):
             out.emit(session, event, session.finish(event.source_time))
             if self._progress_ms is not None:

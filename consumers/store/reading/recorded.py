@@ -43,7 +43,8 @@ def _control(row: Row) -> Control:
             return Start(**common, rules=rules, origin=row["origin"] or "")
         case "gap":
             span = {"ts_from": row["ts_from"], "ts_to": row["ts_to"]}
-            return Gap(**common, **span, instruments=instruments)
+            topics = tuple(row["topics"].split(",")) if row["topics"] else ()
+            return Gap(**common, **span, instruments=instruments, topics=topics)
         case "status":
             return Status(**common, instruments=instruments)
         case "end":
@@ -56,7 +57,7 @@ _CONTROL: Final = Kind(
     "control",
     FEED_EVENTS,
     (
-        *("session", "seq", "type", "instruments", "reason", "origin", "rules", "state"),
+        *("session", "seq", "type", "instruments", "topics", "reason", "origin", "rules", "state"),
         *(f"{name}::long AS {name}" for name in ("source_time", "ts_from", "ts_to")),
     ),
     _control,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any, Final, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from consumers.store.bars_reader import plain_bar
 from consumers.store.sql import Row
@@ -62,6 +62,8 @@ class Kind(Generic[T]):
 
 
 def _trade(row: Row) -> Trade:
+    # False is how the column says that nothing was said.
+    row["filled"] = row["filled"] or UNSET
     return Trade(epoch=0, **row)
 
 
@@ -121,7 +123,10 @@ _BOOK_COLUMNS: Final = (
 _SUMS: Final = ("volume::varchar AS volume", "quote_volume::varchar AS quote_volume")
 
 TRADES: Final = Kind(
-    "trades", TICK_PRICES, (*_NAMED, *_STAMPED, "price", "size", "side", "trade_id"), _trade
+    "trades",
+    TICK_PRICES,
+    (*_NAMED, *_STAMPED, "price", "size", "side", "trade_id", "filled"),
+    _trade,
 )
 QUOTES: Final = Kind(
     "quotes",

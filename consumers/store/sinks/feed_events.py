@@ -36,6 +36,7 @@ def feed_event_frame(events: Sequence[Control]) -> pd.DataFrame:
             "ts_from": times([getattr(event, "ts_from", NO_TIME) for event in once]),
             "ts_to": times([getattr(event, "ts_to", NO_TIME) for event in once]),
             "instruments": texts([_instruments(event) for event in once]),
+            "topics": texts([",".join(getattr(event, "topics", ())) or None for event in once]),
             "reason": texts([event.reason for event in once]),
             "origin": texts([getattr(event, "origin", None) for event in once]),
             "rules": texts([_rules(event) for event in once]),

@@ -43,6 +43,7 @@ def trade_frame(trades: Sequence[Trade]) -> pd.DataFrame:
             "price": exact([trade.price for trade in trades]),
             "size": exact([trade.size for trade in trades]),
             "trade_id": texts([trade.trade_id for trade in trades]),
+            "filled": [bool(trade.filled) for trade in trades],
         },
         copy=False,
     )
