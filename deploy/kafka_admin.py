@@ -166,12 +166,13 @@ async def values(settings: Settings, topic: str) -> AsyncIterator[bytes | None]:
 
 
 async def read(
-    settings: Settings, topic: str, since_ms: int = 0, *, follow: bool = False
+    settings: Settings, topic: str, since_ms: int = 0, *, follow: bool = False, last: int = 0
 ) -> AsyncGenerator[list[Any], None]:
     """Give batches of the committed records whose time is not before ``since_ms``.
 
-    They end where the topic ends now, unless they ``follow``. A batch goes by time, and each
-    partition keeps its order. Raises ``UnavailableError``, also if Kafka goes away meanwhile.
+    With ``last``, only so many of each partition, and what comes after them. They end where the
+    topic ends now, unless they ``follow``. A batch goes by time, and each partition keeps its
+    order. Raises ``UnavailableError``, also if Kafka goes away meanwhile.
     """
     try:
         ends = await asyncio.wait_for(log_ends(settings, [topic]), ANSWER_S_MAX)
@@ -182,7 +183,8 @@ async def read(
         consumer.assign(list(places))
         found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
         for place, end in places.items():
-            consumer.seek(place, found[place].offset if found.get(place) else end)
+            since = found[place].offset if found.get(place) else end
+            consumer.seek(place, max(since, end - last) if last else since)
         while follow or any([await consumer.position(place) < places[place] for place in places]):
             if fetched := await consumer.getmany(timeout_ms=IDLE_MS):
                 yield list(heapq.merge(*fetched.values(), key=attrgetter("timestamp")))

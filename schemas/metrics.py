@@ -23,6 +23,10 @@ LAG = Gauge(
 FEED_GAPS = Counter("tickerplant_feed_gaps", "Gaps published.", ["origin"])
 FEED_BLOCKED = Counter("tickerplant_feed_blocked_seconds", "Time a feed waited for Kafka.")
 FEED_LAST_TICK = Gauge("tickerplant_feed_last_tick_timestamp_seconds", "ts_recv of the last tick.")
+REPLAY_POSITION = Gauge(
+    "tickerplant_replay_position_timestamp_seconds", "Receive time at which a replay is."
+)
+REPLAY_BEHIND = Gauge("tickerplant_replay_behind_seconds", "How late the next event is.")
 BOOK_RESYNCS = Counter("tickerplant_book_resyncs", "Broken book chains.", ["origin"])
 
 CANDLES_CLOSED = Counter("tickerplant_candles_closed", "Candles closed.", ["interval"])
@@ -55,6 +59,8 @@ CATALOGUE = (
     FEED_GAPS,
     FEED_BLOCKED,
     FEED_LAST_TICK,
+    REPLAY_POSITION,
+    REPLAY_BEHIND,
     BOOK_RESYNCS,
     CANDLES_CLOSED,
     CANDLES_REVISED,

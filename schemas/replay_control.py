@@ -44,7 +44,10 @@ class Seek(Struct, tag="seek", tag_field="type", kw_only=True):
 
 
 class Step(Struct, tag="step", tag_field="type", kw_only=True):
-    """Publish so many ticks, or up to where a candle of the interval closes, and pause."""
+    """Publish so many ticks, or up to where a candle of the interval closes, and pause.
+
+    The interval ``finest`` is the shortest one that there are candles of.
+    """
 
     ticks: Annotated[int, Meta(ge=1)] = 1
     interval: str | None = None
@@ -87,6 +90,8 @@ class ReplayStatus(Struct, tag="replay_status", tag_field="type", kw_only=True):
     """Of all its sessions; rises with every seek back and every turn of a loop."""
     speed: Speed | None = None
     """Null: as fast as possible."""
+    paused: bool = False
+    """Also while it seeks: it is then paused when it is there."""
     commands: Count = 0
     """The offset of the first record of this topic that is not taken yet."""
     refused: str | None = None

@@ -46,6 +46,7 @@ WITH_IO = {
     "producers/produce.py",
     "producers/publisher.py",
     "producers/pacing.py",
+    *(f"producers/replay/{name}.py" for name in ("ahead", "inbox", "play")),
     "producers/feeds/simulated.py",  # names its session by the clock; its market is pure
     "streams/app.py",
     "streams/kafka.py",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from dataclasses import replace
+from socket import socket
+from typing import Final, Literal
 
 from deploy.local.probe import answers
 from deploy.local.service import Service
@@ -34,3 +36,12 @@ def worker_service(name: str, settings: Settings) -> Service:
     # -P: the folder that we are called in may have a package `deploy` of its own.
     command = (sys.executable, "-P", "-m", "deploy.worker", name)
     return Service(name, command, as_environment(settings), probe)
+
+
+def worker_beside(settings: Settings, stage: Literal["stream", "consume"], name: str) -> Service:
+    """Describe a worker beside those of the stack: with a name and a port of its own."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    section = getattr(settings, stage).model_copy(update={"metrics_port": port})
+    return replace(worker_service(stage, settings.model_copy(update={stage: section})), name=name)

@@ -1,0 +1,213 @@
+"""``tickerplant replay`` and ``parity``: stored sessions told again, and the proof of equality."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from secrets import token_hex
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from typer.core import TyperGroup
+
+from deploy.commands.output import Json, Style, check_format, print_json, print_rows
+from deploy.times import parse_time
+from schemas.errors import SettingsError
+from schemas.replay_control import Plan, ReplayStatus, replay_namespace
+from schemas.settings import load_settings
+
+STATUS_COLUMNS: Final = (
+    *("run", "state", "percent", "position", "speed", "epoch", "rate", "behind_ms", "sessions"),
+)
+PLAY: Final = "play"
+
+
+class _Plays(TyperGroup):
+    """Takes what is no name of a command as sessions to play."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = ctx.help_option_names
+        if args and args[0] not in self.commands and args[0] not in words:
+            args = [PLAY, *args]
+        return super().parse_args(ctx, args)
+
+
+replay_app = typer.Typer(
+    cls=_Plays,
+    help="Replay stored sessions: tickerplant replay SESSION... (replay play -h: all options).",
+    no_args_is_help=True,
+)
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="As replay said, or replay ls.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(replay_app, name="replay")
+    app.command()(parity)
+
+
+@replay_app.command()
+def play(  # noqa: PLR0913 - the options of a command
+    sessions: Annotated[list[str], typer.Argument(help="Merged in order of time.")],
+    *,
+    speed: Annotated[str, typer.Option(help="0.1 to 1000 times as fast, or max.")] = "1",
+    since: Annotated[str, typer.Option("--from", help="All before it goes at once.")] = "",
+    until: Annotated[str, typer.Option("--to", help="The replay ends there.")] = "",
+    instruments: Annotated[str, typer.Option(help="Names with commas, or ALL.")] = "ALL",
+    step: Annotated[int, typer.Option(min=0, help="Pause after so many ticks.")] = 0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    run: Annotated[str, typer.Option(help="Name; the same one goes on after a kill.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the topics at the end.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the last status as JSON.")] = False,
+) -> None:
+    """Replay sessions onto topics of their own, replay-RUN.*, and stream them there.
+
+    On a terminal: space pauses, + and - change the speed, arrows seek, n steps a tick, c a candle,
+    q stops.
+    """
+    from deploy.replay_control import parse_speed
+    from deploy.replaying import Session
+
+    now = time.time_ns()
+    plan = Plan(
+        sessions=tuple(dict.fromkeys(sessions)),
+        since=parse_time(since, now) if since else None,
+        until=parse_time(until, now) if until else None,
+        instruments=_names(instruments),
+        step=step,
+        loop=loop,
+    )
+    name = run or token_hex(4)
+    replay_namespace(name)
+    status = asyncio.run(_play(Session(name, plan, parse_speed(speed), keep)))
+    if json:
+        print_json(status)
+    else:
+        sys.stdout.write(f"run {status.run}: {status.state}, {status.events} events\n")
+
+
+async def _play(session: Any) -> ReplayStatus:
+    from consumers.store.reading import Store
+    from deploy.recordings import stored_recordings
+    from deploy.replay_keys import command_of, keys
+    from deploy.replay_view import ReplayView
+    from deploy.replaying import Stage, replay
+
+    settings = load_settings()
+    sys.setswitchinterval(0.000_5)  # what reads ahead must not make the pace wait
+    latest: list[ReplayStatus] = []
+    with Store(settings.questdb) as store, ReplayView(time.monotonic) as view:
+        recordings = await asyncio.to_thread(stored_recordings, store, session.plan)
+        for name, count in recordings.gaps.items():
+            if count:
+                view.say(f"session {name} has {count} gaps")
+        view.say(f"run {session.run}: tickerplant replay ctl {session.run} pause")
+
+        def show(status: ReplayStatus) -> None:
+            latest[:] = [status]
+            view.show(status)
+
+        stage = Stage(show=show)
+
+        def pressed(key: bytes) -> None:
+            command = command_of(key, latest[0]) if latest else None
+            if command is not None:
+                stage.inbox.put(command)
+
+        with keys(pressed):
+            return await replay(settings, session, recordings, stage=stage)
+
+
+@replay_app.command(context_settings={"ignore_unknown_options": True})  # such as -5m
+def ctl(
+    run: RunName,
+    command: Annotated[str, typer.Argument(help="pause, resume, seek, step, speed or stop.")],
+    value: Annotated[str, typer.Argument(help="seek +30s, step candle, speed 10...")] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Control a replay that runs: ctl RUN seek -5m, step 10, step 1m, speed max."""
+    from deploy.replay_control import parse_command, send
+    from deploy.replay_view import line
+
+    asked = parse_command(command, value, time.time_ns())
+    status = asyncio.run(send(load_settings(), run, asked))
+    if json:
+        print_json(status)
+    else:
+        sys.stdout.write(f"{line(status)}\n")
+
+
+@replay_app.command("ls")
+def list_runs(*, style: Style = "table") -> None:
+    """List the runs that have topics, with how they stood last."""
+    from deploy.replay_control import runs, status_of
+
+    check_format(style)
+    settings = load_settings()
+
+    async def statuses() -> list[ReplayStatus]:
+        return [await status_of(settings, run) for run in await runs(settings)]
+
+    rows = [_row(status) for status in asyncio.run(statuses())]
+    print_rows(style, STATUS_COLUMNS, rows, numbers=("percent", "epoch", "rate", "behind_ms"))
+
+
+@replay_app.command("rm")
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
+) -> None:
+    """Remove the topics of runs that nobody plays."""
+    from deploy.replaying import remove_run, run_topics
+
+    settings = load_settings()
+    for run in names:
+        gone = asyncio.run((run_topics if dry_run else remove_run)(settings, run))
+        if not gone:
+            raise SettingsError("nothing is there of the run", run, "see: tickerplant replay ls")
+        sys.stdout.write(f"{run}: {'would remove' if dry_run else 'removed'} {len(gone)} topics\n")
+
+
+def parity(
+    session: Annotated[str, typer.Argument(help="One that has ended.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Replay a session through the stream and compare each candle with what was streamed live.
+
+    Exit code 1 if one differs. Repairs are no part of it.
+    """
+    from deploy.parity import check_parity
+    from deploy.replay_view import ReplayView
+
+    settings = load_settings()
+    with ReplayView(time.monotonic) as view:
+        found = asyncio.run(check_parity(settings, session, show=view.show))
+    if json:
+        print_json(found)
+    else:
+        columns = ("interval", "candles", "different")
+        rows = [{"interval": name, **counts} for name, counts in found.intervals.items()]
+        print_rows("table", columns, rows, numbers=("candles", "different"))
+        for one in found.differences:
+            sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
+        sys.stdout.write(f"{session}: {'equal' if found.equal else 'DIFFERENT'}\n")
+    if not found.equal:
+        sys.exit(1)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    if text.upper() == "ALL":
+        return ()
+    names = tuple(sorted({name.strip().upper() for name in text.split(",") if name.strip()}))
+    if not names:
+        raise SettingsError("no instrument is named", repr(text), "names with commas, or ALL")
+    return names
+
+
+def _row(status: ReplayStatus) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(status)
+    return row | {"sessions": list(status.plan.sessions), "plan": None}
