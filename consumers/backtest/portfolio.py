@@ -1,0 +1,89 @@
+"""Cash and positions, and what may still be bought with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+from msgspec import Struct
+
+from consumers.backtest.market import Market
+from consumers.backtest.orders import Fill
+from schemas.scaled import DECIMALS_MAX
+
+
+class Position(Struct, kw_only=True):
+    """What is held of an instrument; negative if it is owed."""
+
+    quantity: float = 0.0
+    average_price: float = 0.0
+
+
+FLAT = Position()
+
+
+class Portfolio:
+    """Cash and what is held; all instruments are counted in the same currency."""
+
+    def __init__(self, cash: float, leverage_max: float, markets: Mapping[str, Market]) -> None:
+        self.cash = cash
+        self.positions: dict[str, Position] = {}
+        """Those that are not flat."""
+        self.fees = 0.0
+        self.traded = 0.0
+        """Money that changed hands."""
+        self._leverage_max = leverage_max
+        self._markets = markets
+
+    def position(self, instrument: str) -> Position:
+        return self.positions.get(instrument, FLAT)
+
+    def apply(self, fill: Fill) -> None:
+        """Book a fill."""
+        held = self.positions.setdefault(fill.instrument, Position())
+        signed, amount = fill.signed, fill.price * fill.quantity
+        after = round(held.quantity + signed, DECIMALS_MAX)
+        if held.quantity * signed >= 0:
+            cost = held.average_price * abs(held.quantity) + amount
+            held.average_price = cost / abs(after)
+        elif after * held.quantity < 0:
+            held.average_price = fill.price
+        held.quantity = after
+        if not after:
+            del self.positions[fill.instrument]
+        self.cash -= signed * fill.price + fill.fee
+        self.fees += fill.fee
+        self.traded += amount
+
+    def value(self) -> float:
+        """Return what the positions are worth; what is owed counts against it."""
+        return sum(p.quantity * self._mark(name, p) for name, p in self.positions.items())
+
+    def gross(self) -> float:
+        """Return what the positions are worth, owed or owned."""
+        return sum(abs(p.quantity) * self._mark(name, p) for name, p in self.positions.items())
+
+    @property
+    def equity(self) -> float:
+        return self.cash + self.value()
+
+    def affordable(self, instrument: str, direction: int, price: float, fee_rate: float) -> float:
+        """Return how much may be bought (1) or sold (-1) at a price without too much leverage.
+
+        A position may always be closed. Beyond that, all positions together must stay within
+        ``leverage_max`` times the equity that is left after the fee.
+        """
+        if price <= 0:
+            return inf
+        held = self.position(instrument).quantity
+        closing = abs(held) if held * direction < 0 else 0.0
+        mark = self._markets[instrument].mark or price
+        gross, equity = self.gross() - closing * mark, self.equity
+        # Closing at this price rather than at the mark changes the equity, and so does opening.
+        equity += closing * ((mark - price) * direction - price * fee_rate)
+        room = self._leverage_max * equity - gross
+        per_unit = price * (1 + self._leverage_max * fee_rate)
+        return closing + max(0.0, room / per_unit)
+
+    def _mark(self, instrument: str, position: Position) -> float:
+        return self._markets[instrument].mark or position.average_price
