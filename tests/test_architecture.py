@@ -41,6 +41,7 @@ WITH_IO = {
     "schemas/settings.py",
     "schemas/metrics.py",
     "producers/connection.py",
+    "producers/feeds/ccxt_feed.py",
     "producers/feeds/live.py",
     "producers/venue_server/server.py",
     "producers/produce.py",
