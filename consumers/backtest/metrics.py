@@ -26,6 +26,10 @@ WEEKS_A_YEAR: Final = 52
 MONTHS_A_YEAR: Final = 12
 RETURNS_MIN: Final = 5
 """Fewer tell nothing of how they vary."""
+MONEY_MIN: Final = 1e-9
+"""Less is no money."""
+ROUNDING: Final = 1e-12
+"""Returns that differ by less of their mean do not vary."""
 _DAY_NS: Final = 86_400 * NS_PER_S
 _SAMPLED_DAYS: Final = 30
 Floats = npt.NDArray[np.float64]
@@ -135,23 +139,24 @@ def _of_returns(found: Metrics, equity: Floats, periods: float) -> None:
         why = f"too short to annualise: {len(returns)} periods, a week has {needed:.0f}"
         found.reasons |= dict.fromkeys(yearly, why)
         return
-    with np.errstate(over="ignore"):
-        yearly_growth = np.float64(equity[-1] / equity[0]) ** (periods / len(returns))
-    if isfinite(yearly_growth):
-        found.annual_return = float(yearly_growth - 1)
+    root, mean = float(np.sqrt(periods)), float(returns.mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        growth = np.float64(equity[-1] / equity[0]) ** (periods / len(returns))
+        deviation = float(returns.std(ddof=1))
+        downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
+    if isfinite(growth):
+        found.annual_return = float(growth - 1)
     else:
         found.reasons["annual_return"] = "too much in too short a time to annualise"
-    deviation = float(returns.std(ddof=1))
-    root = float(np.sqrt(periods))
+    if not isfinite(deviation):
+        found.reasons |= dict.fromkeys(_RISK, "returns are too large to be compared")
+        return
     found.volatility = deviation * root
-    mean = float(returns.mean())
-    # What is left of rounding is no variance.
-    if deviation > abs(mean) * 1e-12:
+    if deviation > abs(mean) * ROUNDING:
         found.sharpe = mean / deviation * root
     else:
         found.reasons["sharpe"] = "returns do not vary"
-    downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
-    if downside > 0:
+    if downside > abs(mean) * ROUNDING:
         found.sortino = mean / downside * root
     else:
         found.reasons["sortino"] = "no period lost anything"
@@ -167,7 +172,7 @@ def _of_trips(found: Metrics, gains: Sequence[float]) -> None:
     lost = -sum(gain for gain in gains if gain < 0)
     found.win_rate = sum(gain > 0 for gain in gains) / len(gains)
     found.average_trade = sum(gains) / len(gains)
-    if lost > 0:
+    if lost > MONEY_MIN:
         found.profit_factor = won / lost
     else:
         found.reasons["profit_factor"] = "no trade lost anything"

@@ -44,8 +44,8 @@ class Portfolio:
         signed, amount = fill.signed, fill.price * fill.quantity
         after = round(held.quantity + signed, DECIMALS_MAX)
         if held.quantity * signed >= 0:
-            cost = held.average_price * abs(held.quantity) + amount
-            held.average_price = cost / abs(after)
+            share = fill.quantity / abs(after)
+            held.average_price = averaged(held.average_price, fill.price, share)
         elif after * held.quantity < 0:
             held.average_price = fill.price
         held.quantity = after
@@ -87,3 +87,8 @@ class Portfolio:
 
     def _mark(self, instrument: str, position: Position) -> float:
         return self._markets[instrument].mark or position.average_price
+
+
+def averaged(average: float, price: float, share: float) -> float:
+    """Return an average price after a fill of that share; equal prices stay what they are."""
+    return price if share == 1 else average + (price - average) * share

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consumers.backtest.orders import Fill, OrderSide
+from consumers.backtest.portfolio import averaged
 from schemas.scaled import DECIMALS_MAX
 
 
@@ -33,7 +34,7 @@ class _Episode(Struct):
     trip: Trip
     held: float = 0.0
     exited: float = 0.0
-    """Money for what was exited."""
+    exit_price: float = 0.0
 
 
 class Trips:
@@ -67,21 +68,20 @@ class Trips:
 
     def _add(self, episode: _Episode, fill: Fill, quantity: float) -> None:
         trip = episode.trip
-        amount = trip.entry_price * trip.quantity + fill.price * quantity
         trip.quantity = round(trip.quantity + quantity, DECIMALS_MAX)
-        trip.entry_price = amount / trip.quantity
+        trip.entry_price = averaged(trip.entry_price, fill.price, quantity / trip.quantity)
         trip.fees += fill.fee * quantity / fill.quantity
         episode.held = round(episode.held + quantity, DECIMALS_MAX)
 
     def _exit(self, episode: _Episode, fill: Fill, quantity: float) -> None:
         trip = episode.trip
-        episode.exited += fill.price * quantity
+        episode.exited = round(episode.exited + quantity, DECIMALS_MAX)
+        episode.exit_price = averaged(episode.exit_price, fill.price, quantity / episode.exited)
         episode.held = round(episode.held - quantity, DECIMALS_MAX)
         trip.fees += fill.fee * quantity / fill.quantity
         if not episode.held:
-            entered = trip.entry_price * trip.quantity
-            gain = episode.exited - entered
-            trip.exit_time, trip.exit_price = fill.ts, episode.exited / trip.quantity
+            gain = (episode.exit_price - trip.entry_price) * trip.quantity
+            trip.exit_time, trip.exit_price = fill.ts, episode.exit_price
             trip.pnl = (gain if trip.side == "buy" else -gain) - trip.fees
             trip.reason = fill.order.reason
             del self._open[fill.instrument]
