@@ -112,7 +112,7 @@ class ReplayStatus(Struct, tag="replay_status", tag_field="type", kw_only=True):
     """How much later than due events were handed to Kafka, of late."""
     error_p99_ms: float = 0.0
     behind_ms: float = 0.0
-    """How late the next event is now."""
+    """How late an event was at most since the status before, or the next one is now."""
     overload: bool = False
     """It cannot keep the pace."""
     reason: str | None = None

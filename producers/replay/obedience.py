@@ -35,7 +35,7 @@ def obey(
             head.set_speed(speed, now)
         case Step():
             try:
-                head.step(*_stride(command, head, rules))
+                head.step(*_stride(command, head, status.first, rules))
             except TickerplantError as error:
                 status.refused = str(error)
         case Seek():
@@ -58,13 +58,15 @@ def _seek(command: Seek, head: Playhead, status: ReplayStatus, now: int) -> int 
     return None
 
 
-def _stride(command: Step, head: Playhead, rules: Sequence[CandleRules]) -> tuple[int, int]:
-    """Return how many ticks to go, or up to which source time."""
+def _stride(
+    command: Step, head: Playhead, first: int, rules: Sequence[CandleRules]
+) -> tuple[int, int]:
+    """Return how many ticks to go, or up to which source time; no candle is before the first."""
     if command.interval is None:
         return command.ticks, 0
     interval = command.interval
     if interval == FINEST:
         interval = check_intervals({name for one in rules for name in one.intervals})[0]
     grace = max(one.grace_ms for one in rules) * NS_PER_MS
-    closed = max(0, head.source_time - grace)
+    closed = max(first, head.source_time - grace)
     return 0, UTC_DAYS.bounds(check_interval(interval), closed)[1] + grace

@@ -28,5 +28,6 @@ def describe(
     status.left_s = None if left_s is None else round(left_s, 3)
     status.error_p50_ms = round(timing.quantile_ms(0.5), 3)
     status.error_p99_ms = round(timing.quantile_ms(0.99), 3)
-    status.behind_ms = 0.0 if due is None else round(max(0, now - due) / NS_PER_MS, 3)
+    late, timing.latest = timing.latest, 0
+    status.behind_ms = round(max(late, 0 if due is None else now - due) / NS_PER_MS, 3)
     status.overload = status.behind_ms > OVERLOAD_MS

@@ -19,9 +19,12 @@ class Timing:
         self._counts: deque[tuple[int, int, int]] = deque()
         """Of late: when, how many events so far, at which moment."""
         self.events = 0
+        self.latest = 0
+        """By how much events were late at most, since ``describe`` has asked."""
 
     def late(self, errors: list[int]) -> None:
-        """Take in by how many ns the events of a release were late; of many, some."""
+        """Take in by how many ns events that went together were late; of many, some."""
+        self.latest = max(self.latest, errors[0])
         self._errors += errors[:: max(1, len(errors) // IN_A_RELEASE_MAX)]
 
     def went(self, count: int, moment: int, now: int) -> None:
