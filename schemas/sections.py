@@ -177,6 +177,16 @@ class Consume(Section):
     books_whole: bool = True
 
 
+class Backtest(Section):
+    """Backtests."""
+
+    call_s_max: float = Field(10.0, gt=0)
+    """For a strategy to return from one call; then its run fails."""
+    jobs_max: int = Field(0, ge=0)
+    """Processes of a sweep; 0: as many as there are processors."""
+    sweep_runs_max: int = Field(1_000, ge=1)
+
+
 class Retention(Section):
     """How long what is stored is kept; ``tickerplant retention`` drops what is older."""
 

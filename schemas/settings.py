@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError
 
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.sections import (
+    Backtest,
     Capture,
     Consume,
     Kafka,
@@ -61,6 +62,7 @@ class Settings(Section):
     stream: Stream = Stream()
     consume: Consume = Consume()
     retention: Retention = Retention()
+    backtest: Backtest = Backtest()
 
     @property
     def stream_group(self) -> str:
