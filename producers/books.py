@@ -10,6 +10,7 @@ from producers.feed import Lost, Note, Observation, Restored
 from producers.order_book import BookLevel, OrderBook
 from schemas.errors import DataError
 from schemas.events import Book
+from schemas.topics import BOOKS
 
 
 class Change(Struct, kw_only=True):
@@ -96,8 +97,8 @@ def book_seen(
 def book_broken(instrument: str, ts_recv: int, reason: str) -> list[Observation]:
     """Say that updates are missing: no more is told of the book until its next snapshot."""
     # Trades go on, so that time does too: the gap is the moment at which it was noticed.
-    names = (instrument,)
+    names, topics = (instrument,), (BOOKS.name,)
     return [
-        Lost(ts_recv=ts_recv, reason=reason, instruments=names),
-        Restored(ts_recv=ts_recv, instruments=names),
+        Lost(ts_recv=ts_recv, reason=reason, instruments=names, topics=topics),
+        Restored(ts_recv=ts_recv, instruments=names, topics=topics),
     ]

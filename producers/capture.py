@@ -18,8 +18,15 @@ CONNECTION_MARKS: Final = (b"<-> ", b"<- ")
 LOST_MARK: Final = b"#lost "
 RESTORED_MARK: Final = b"#restored"
 """In place of a frame: between these two something may be missing."""
+CONNECTION_MARK: Final = b"#connection "
+"""What follows was received over the connection of this number."""
+LEAD_MARK: Final = b"#lead "
+"""From here on books and quotes are those of the connection of this number."""
+FILLED_MARK: Final = b"#filled "
+"""A trade of the venue's history, as an event."""
 BINARY_MARK: Final = b"#base64 "
-"""Before a frame that holds the end of a line, as those in protobuf do."""
+"""Before a frame that holds the end of a line, as those in protobuf do, or looks like a mark."""
+MARKS: Final = (LOST_MARK, RESTORED_MARK, CONNECTION_MARK, LEAD_MARK, FILLED_MARK)
 _RECEIVED_S = re.compile(rb"([0-9]{10}\.[0-9]{1,9}):")
 LINE_BYTES_MAX: Final = 8_388_608
 
@@ -61,13 +68,14 @@ def read_frames(path: Path) -> Iterator[tuple[int, bytes]]:
     for _, text, _ in read_lines(path):
         head, _, frame = text.partition(b" ")
         ts_recv = receive_ns(head)
-        if ts_recv is not None:
+        if ts_recv is not None and not frame.startswith(MARKS):
             yield ts_recv, frame_of(frame)
 
 
 def as_line(frame: bytes) -> bytes:
     """Write a frame as the rest of a line."""
-    return BINARY_MARK + b64encode(frame) if b"\n" in frame else frame
+    plain = b"\n" not in frame and not frame.startswith(b"#")
+    return frame if plain else BINARY_MARK + b64encode(frame)
 
 
 def frame_of(text: bytes) -> bytes:

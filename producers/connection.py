@@ -1,45 +1,56 @@
-"""One connection to a venue: what is sent over it, and the frames that come, with their time."""
+"""One connection to a venue: what is sent over it, what comes, and what is asked over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
 
 from producers.conversation import ConnectionLostError
+from schemas.errors import UnavailableError
 from schemas.sections import Capture
 
-Frame = tuple[int, bytes]
-"""Receive time and content."""
-Receive = Callable[[int, bytes], list[bytes]]
-"""Told each frame as it is received, before anything reads it; returns what is to be read."""
+Receive = Callable[[bytes], Awaitable[None]]
+"""Told each frame as it is received; who lets it wait makes the venue wait."""
 HEARTBEAT_S: Final = 20.0
 """Pings of the WebSocket itself; that they are answered says nothing of data."""
 GONE: Final = (aiohttp.ClientError, OSError, TimeoutError)
+PASSING: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+"""Refusals that are over in a while; any other status from 400 to 499 is not."""
+BLOCK_BYTES: Final = 65_536
+
+
+class UnansweredError(UnavailableError):
+    """Report a request over HTTP that was not answered; ``final``: it never will be."""
+
+    def __init__(
+        self, what: str, detail: str = "", *, final: bool = False, wait_s: float = 0.0
+    ) -> None:
+        super().__init__(what, detail)
+        self.final = final
+        self.wait_s = wait_s
+        """How long the venue wants to be left alone."""
 
 
 class Connection:
-    """Frames wait in a bounded queue; when it is full the venue is made to wait."""
+    """An open WebSocket, and requests beside it."""
 
     def __init__(
         self,
         http: aiohttp.ClientSession,
         socket: aiohttp.ClientWebSocketResponse,
         settings: Capture,
-        now_ns: Callable[[], int],
         receive: Receive,
     ) -> None:
         self._http = http
         self._socket = socket
         self._settings = settings
-        self._now_ns = now_ns
         self._receive = receive
-        self._frames: asyncio.Queue[Frame] = asyncio.Queue(settings.frames_max)
-        self._reading = asyncio.create_task(self._read())
         self._asking: set[asyncio.Task[None]] = set()
 
     async def send(self, message: bytes) -> None:
@@ -53,94 +64,98 @@ class Connection:
 
         A request that fails comes to nothing: whoever waits for its reply asks again.
         """
-        task = asyncio.create_task(self._fetch(url, into_frame))
+        task = asyncio.create_task(self._ask(url, into_frame))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def frames(self, wait_s: float, count_max: int) -> list[Frame]:
-        """Return what has come, nothing after ``wait_s``; raise ``ConnectionLostError``."""
-        queue = self._frames
-        if queue.empty():
-            getting = asyncio.create_task(queue.get())
-            try:
-                await asyncio.wait(
-                    {getting, self._reading},
-                    timeout=wait_s,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if getting.done():
-                    return [getting.result(), *self._drained(count_max - 1)]
-            finally:
-                getting.cancel()
-            # What came before the end comes before the end is told.
-            if queue.empty() and self._reading.done():
-                self._reading.result()
-        return self._drained(count_max)
-
-    def _drained(self, count_max: int) -> list[Frame]:
-        queue = self._frames
-        return [queue.get_nowait() for _ in range(min(count_max, queue.qsize()))]
+    async def read(self) -> None:
+        """Hand on what comes; raises ``ConnectionLostError`` when nothing can come any more."""
+        async for message in self._socket:
+            if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+                data = message.data
+                await self._receive(data.encode() if isinstance(data, str) else data)
+            elif message.type is aiohttp.WSMsgType.ERROR:
+                raise _lost(message.data)
+        code = self._socket.close_code
+        if code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            limit = f"above capture.frame_bytes_max, {self._settings.frame_bytes_max} bytes"
+            raise ConnectionLostError("the venue sent a frame that is too big", limit)
+        raise ConnectionLostError("the venue closed the connection", f"code {code}")
 
     async def close(self) -> None:
-        tasks = [self._reading, *self._asking]
+        tasks = list(self._asking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._socket.close()
 
-    async def _read(self) -> None:
-        """Store and queue what comes; raises when nothing can come any more."""
-        async for message in self._socket:
-            if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
-                data = message.data
-                await self._put(data.encode() if isinstance(data, str) else data)
-            elif message.type is aiohttp.WSMsgType.ERROR:
-                raise _lost(message.data)
-        code = self._socket.close_code
-        raise ConnectionLostError("the venue closed the connection", f"code {code}")
-
-    async def _put(self, frame: bytes) -> None:
-        ts_recv = self._now_ns()
-        for part in self._receive(ts_recv, frame):
-            await self._frames.put((ts_recv, part))
-
-    async def _fetch(self, url: str, into_frame: Callable[[bytes], bytes]) -> None:
+    async def _ask(self, url: str, into_frame: Callable[[bytes], bytes]) -> None:
         try:
-            async with asyncio.timeout(self._settings.answer_s_max):
-                async with self._http.get(url) as reply:
-                    body = await reply.read()
-                    reply.raise_for_status()
-        except GONE:
+            body = await fetch(self._http, url, self._settings)
+            await self._receive(into_frame(body))
+        except (UnansweredError, ConnectionLostError):
             return
-        await self._put(into_frame(body))
+
+
+def http_session() -> aiohttp.ClientSession:
+    """Return a session for everything that is asked of a venue; proxies are the environment's."""
+    return aiohttp.ClientSession(trust_env=True)
+
+
+async def fetch(http: aiohttp.ClientSession, url: str, settings: Capture) -> bytes:
+    """Return the body of a reply over HTTP, or raise ``UnansweredError``."""
+    try:
+        async with asyncio.timeout(settings.answer_s_max), http.get(url) as reply:
+            if reply.status >= HTTPStatus.BAD_REQUEST:
+                raise _refused(reply)
+            body = bytearray()
+            async for block in reply.content.iter_chunked(BLOCK_BYTES):
+                body += block
+                if len(body) > settings.frame_bytes_max:
+                    raise UnansweredError("reply is too big", url, final=True)
+            return bytes(body)
+    except GONE as error:
+        raise UnansweredError("no reply", f"{url} {type(error).__name__}: {error}"[:300]) from error
 
 
 @asynccontextmanager
 async def connected(
-    url: str, settings: Capture, now_ns: Callable[[], int], receive: Receive
+    http: aiohttp.ClientSession, url: str, settings: Capture, receive: Receive
 ) -> AsyncIterator[Connection]:
-    """Connect, or raise ``ConnectionLostError``. Proxies are those of the environment."""
-    async with aiohttp.ClientSession(trust_env=True) as http:
-        try:
-            async with asyncio.timeout(settings.answer_s_max):
-                socket = await http.ws_connect(
-                    url, heartbeat=HEARTBEAT_S, max_msg_size=settings.frame_bytes_max
-                )
-        except GONE as error:
-            raise _lost(error, url) from error
-        connection = Connection(http, socket, settings, now_ns, receive)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    """Connect, or raise ``ConnectionLostError``."""
+    try:
+        async with asyncio.timeout(settings.answer_s_max):
+            socket = await http.ws_connect(
+                url, heartbeat=HEARTBEAT_S, max_msg_size=settings.frame_bytes_max
+            )
+    except GONE as error:
+        raise _lost(error, url) from error
+    connection = Connection(http, socket, settings, receive)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def time_to_connect(url: str, settings: Capture) -> float:
     """Connect once; return the seconds it took. Raises ``ConnectionLostError``."""
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    async with connected(url, settings, time.time_ns, lambda _, frame: [frame]):
-        return clock() - began
+    began = time.monotonic()
+    async with http_session() as http, connected(http, url, settings, _ignore):
+        return time.monotonic() - began
+
+
+async def _ignore(frame: bytes) -> None:
+    pass
+
+
+def _refused(reply: aiohttp.ClientResponse) -> UnansweredError:
+    """Say what a status means: whether to ask again, and when."""
+    status = reply.status
+    final = status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in PASSING
+    after = reply.headers.get("Retry-After", "")
+    wait_s = float(after) if after.isdigit() else 0.0
+    detail = f"{reply.url.path} status {status}"
+    return UnansweredError("the venue refuses", detail, final=final, wait_s=wait_s)
 
 
 def _lost(error: object, url: str = "") -> ConnectionLostError:

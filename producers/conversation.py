@@ -54,6 +54,11 @@ class Conversation:
         """Whether every subscription is confirmed: from then on nothing is missing."""
         return self._unanswered <= 0
 
+    @property
+    def broken(self) -> set[str]:
+        """Symbols whose book waits for a snapshot."""
+        return self._parser.broken
+
     async def begin(self, voice: Voice, now: float) -> None:
         """Ask for everything."""
         self._began = self._pinged = now

@@ -37,6 +37,8 @@ class Restored(Struct, kw_only=True):
     """Instruments of which provably no trade is missing any more."""
     ts_to: int | None = None
     """Exchange time until when something may be missing; None: until now."""
+    margin_ns: int = 0
+    """By so much later than now, too, since not everything comes at once."""
 
 
 class Elapsed(Struct, kw_only=True):

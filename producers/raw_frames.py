@@ -31,7 +31,14 @@ class RawFrames:
 
     def append(self, ts_recv: int, frame: bytes) -> None:
         """Add a frame, so that it can be read again byte for byte."""
-        line = b"%d %s\n" % (ts_recv, as_line(frame))
+        self._write(ts_recv, as_line(frame))
+
+    def mark(self, ts_recv: int, mark: bytes) -> None:
+        """Add what is no frame: one of the marks of ``producers.capture``."""
+        self._write(ts_recv, mark.replace(b"\n", b" "))
+
+    def _write(self, ts_recv: int, text: bytes) -> None:
+        line = b"%d %s\n" % (ts_recv, text)
         try:
             if self._file is None or self._bytes >= self._bytes_max:
                 self._begin(ts_recv)

@@ -229,8 +229,9 @@ class Recorder:
             )
         elif isinstance(observation, Restored):
             for loss in self._losses.end(_named(observation.instruments), observation.topics):
+                ts_to = observation.ts_to or self.source_time + observation.margin_ns
                 for missing in loss.without_trades_of(observation.filled):
-                    self._gap(missing, observation.ts_to)
+                    self._gap(missing, ts_to)
         elif isinstance(observation, Note):
             names = _named(observation.instruments)
             time = self.source_time

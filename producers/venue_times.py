@@ -8,11 +8,18 @@ from functools import lru_cache
 from typing import Final
 
 from schemas.errors import DataError
-from schemas.events import NS_PER_S
+from schemas.events import NS_PER_MS, NS_PER_S
 
 _SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.([0-9]{1,9}))?(?:Z|\+00:00)")
 FRACTION_DIGITS: Final = 9
+MICROSECONDS_MIN: Final = 10**14
+"""In milliseconds this is the year 5138."""
+
+
+def milli_or_micro_ns(time: int) -> int:
+    """Read a time in milliseconds, or in microseconds as a venue can be asked for."""
+    return time * (NS_PER_MS if time < MICROSECONDS_MIN else 1_000)
 
 
 def seconds_ns(text: str) -> int:

@@ -87,16 +87,33 @@ class Capture(Section):
     """Store every frame as received, under ``home/raw``."""
     raw_file_bytes_max: int = Field(256 * 1024 * 1024, ge=1024)
     """Before compression; then the next file begins."""
-    silence_s_max: float = Field(30.0, gt=0)
-    """Without data for so long a connection is taken for dead."""
+    connections: int = Field(1, ge=1, le=2)
+    """To the same venue at once: with two, one that is lost leaves no gap."""
+    planned_reconnect_s: float = Field(82_800.0, ge=0)
+    """Age at which a connection is replaced by a new one, since venues cut it at 24 h; 0: never."""
+    overlap_s_max: float = Field(10.0, gt=0)
+    """How long both tell the same before the old one is left, if no trade comes by both."""
+    silence_s_min: float = Field(10.0, gt=0)
+    silence_factor: float = Field(50.0, ge=2)
+    """Of the usual time between two frames with data: who is silent longer is taken for dead."""
+    silence_s_max: float = Field(120.0, gt=0)
+    """Without data for so long a connection is dead whatever is usual, in its trading hours."""
+    history_s_max: float = Field(10.0, ge=0)
+    """For a venue's history to give back what was missed; 0: it is not asked."""
+    history_lag_ms: int = Field(1_000, ge=0)
+    """What is older is in the history: where ids do not show it, it is asked no sooner."""
+    history_pages_max: int = Field(50, ge=1)
+    """Of one instrument."""
     answer_s_max: float = Field(10.0, gt=0)
     """For a venue to take a connection, to confirm a subscription, to answer over HTTP."""
     reconnect_ms_min: int = Field(250, ge=1)
     reconnect_ms_max: int = Field(30_000, ge=1)
     resync_ms_min: int = Field(2_000, ge=1)
-    """Between two attempts to get the book of one instrument anew."""
+    """Between two attempts to get the book of one instrument anew, or to mend its trades."""
     frames_max: int = Field(10_000, ge=1)
-    """Received, and waiting to be read; a venue that sends on meanwhile waits too."""
+    """Received and waiting in memory to be read; those behind them wait in a file."""
+    spill_bytes_max: int = Field(1024 * 1024 * 1024, ge=0)
+    """Of that file; when it is full the connection is left, and what comes meanwhile is lost."""
     frame_bytes_max: int = Field(16 * 1024 * 1024, ge=1024)
 
 

@@ -17,10 +17,12 @@ from msgspec.json import Decoder, encode
 from producers.best_quote import best_quote
 from producers.book_builder import Update
 from producers.feed import Observation
+from producers.feeds import binance_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.snapshot_books import SnapshotBooks
+from producers.venue_times import milli_or_micro_ns
 from schemas.errors import DataError
-from schemas.events import NS_PER_MS, Level, Quote, Trade
+from schemas.events import Level, Quote, Trade
 from schemas.instruments import instrument_of
 
 SPOT: Final = "BINANCE"
@@ -29,8 +31,6 @@ STREAMS: Final = ("trade", "bookTicker", "depth@100ms")
 STREAMS_MAX: Final = 100
 """In one message."""
 SNAPSHOT_LEVELS: Final = 1_000
-MICROSECONDS_MIN: Final = 10**14
-"""Streams can be asked for in microseconds; in milliseconds this is the year 5138."""
 
 
 class _Frame(Struct):
@@ -95,7 +95,7 @@ def parse_trade(frame: Raw | bytes, venue: str, ts_recv: int) -> Trade:
         epoch=0,
         seq=0,
         instrument=instrument_of(trade.symbol, venue),
-        ts_event=to_ns(trade.time),
+        ts_event=milli_or_micro_ns(trade.time),
         ts_recv=ts_recv,
         price=trade.price,
         size=trade.size,
@@ -109,7 +109,7 @@ def parse_quote(frame: Raw | bytes, venue: str, ts_recv: int) -> Quote:
     quote = _decode_quote(frame)
     instrument = instrument_of(quote.symbol, venue)
     bid, ask = (quote.bid_price, quote.bid_size), (quote.ask_price, quote.ask_size)
-    best = best_quote(instrument, to_ns(quote.time), ts_recv, bid, ask)
+    best = best_quote(instrument, milli_or_micro_ns(quote.time), ts_recv, bid, ask)
     best.update_id = quote.update_id
     return best
 
@@ -118,14 +118,9 @@ def parse_depth(frame: Raw | bytes, venue: str) -> tuple[str, Update]:
     """Parse changed levels; return the instrument and the update."""
     depth = _decode_depth(frame)
     previous_id = depth.first_id - 1 if depth.previous_id is None else depth.previous_id
-    ts_event = to_ns(depth.time or depth.sent_at)
+    ts_event = milli_or_micro_ns(depth.time or depth.sent_at)
     update = Update(previous_id, depth.last_id, ts_event, depth.bids, depth.asks)
     return instrument_of(depth.symbol, venue), update
-
-
-def to_ns(time: int) -> int:
-    """Turn Binance's time, milliseconds or microseconds, into nanoseconds."""
-    return time * (NS_PER_MS if time < MICROSECONDS_MIN else 1_000)
 
 
 class BinanceParser:
@@ -205,7 +200,9 @@ SOURCE_SPOT: Final = Source(
     snapshot_path=partial(_snapshot_path, "/api/v3"),
     snapshot_frame=_snapshot_frame,
     answer=b'"result":null',
-    integrity="books: update ids without holes",
+    history=binance_history.SPOT,
+    numbered=True,
+    integrity="trades: ids without holes; books: update ids without holes",
 )
 SOURCE_USDM: Final = Source(
     venue=USDM,
@@ -216,5 +213,7 @@ SOURCE_USDM: Final = Source(
     snapshot_path=partial(_snapshot_path, "/fapi/v1"),
     snapshot_frame=_snapshot_frame,
     answer=b'"result":null',
-    integrity="books: update ids without holes",
+    history=binance_history.USDM,
+    numbered=True,
+    integrity="trades: ids without holes; books: update ids without holes",
 )

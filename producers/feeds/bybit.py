@@ -15,6 +15,7 @@ from msgspec.json import Decoder, encode
 
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
+from producers.feeds import bybit_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel
 from schemas.errors import DataError
@@ -214,10 +215,12 @@ def _request(op: str, topics: list[str]) -> Request:
 SOURCE: Final = Source(
     venue=VENUE,
     url="wss://stream.bybit.com/v5/public/spot",
+    rest_url="https://api.bybit.com",
     parser=BybitParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,
     answer=b'"op":"subscribe"',
     ping=b'{"op":"ping"}',
+    history=bybit_history.HISTORY,
     integrity="books: update ids without holes",
 )

@@ -16,12 +16,14 @@ from msgspec.json import Decoder, encode
 from producers.best_quote import best_quote
 from producers.books import Books, Change
 from producers.feed import Lost, Observation, Restored
+from producers.feeds import coinbase_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
 from schemas.events import Quote, Trade
 from schemas.instruments import instrument_of, split_instrument
+from schemas.topics import TRADES
 
 VENUE: Final = "COINBASE"
 MakerSide = Literal["buy", "sell"]
@@ -127,8 +129,9 @@ class CoinbaseParser:
             return [trade]
         names = (instrument,)
         reason = f"trades {expected} to {match.trade_id - 1} did not come"
-        lost = Lost(ts_recv=ts_recv, reason=reason, instruments=names)
-        return [lost, Restored(ts_recv=ts_recv, instruments=names), trade]
+        topics = (TRADES.name,)
+        lost = Lost(ts_recv=ts_recv, reason=reason, instruments=names, topics=topics)
+        return [lost, Restored(ts_recv=ts_recv, instruments=names, topics=topics), trade]
 
     def _snapshot(self, ts_recv: int, snapshot: _Snapshot) -> list[Observation]:
         change = Change(
@@ -180,9 +183,12 @@ def _request(kind: str, channels: Sequence[str], symbols: Sequence[str]) -> Requ
 SOURCE: Final = Source(
     venue=VENUE,
     url="wss://ws-feed.exchange.coinbase.com",
+    rest_url="https://api.exchange.coinbase.com",
     parser=CoinbaseParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,
     answer=b'"type":"subscriptions"',
+    history=coinbase_history.HISTORY,
+    numbered=True,
     integrity="trades: ids without holes; books: not crossed",
 )

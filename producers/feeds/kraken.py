@@ -16,6 +16,7 @@ from msgspec.json import Decoder, encode
 from producers.best_quote import best_quote
 from producers.books import Books, Change
 from producers.feed import Observation
+from producers.feeds import kraken_history
 from producers.feeds.kraken_book import KrakenBook, checked_level
 from producers.feeds.kraken_v1 import KrakenV1Parser, is_v1
 from producers.feeds.source import RefusedError, Request, Source
@@ -189,10 +190,13 @@ def _subscribed_depth(depth: int) -> int:
 SOURCE: Final = Source(
     venue=VENUE,
     url="wss://ws.kraken.com/v2",
+    rest_url="https://api.kraken.com",
     parser=KrakenParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,
     answer=b'"method":"subscribe"',
     ping=b'{"method":"ping"}',
-    integrity="books: CRC-32 at every update",
+    history=kraken_history.HISTORY,
+    numbered=True,
+    integrity="trades: ids without holes; books: CRC-32 at every update",
 )

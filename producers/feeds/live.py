@@ -1,4 +1,15 @@
-"""A venue, live: connected again whenever it is lost, its books asked for anew when they break."""
+"""A venue, live: connected again whenever it is lost, its books asked for anew when they break.
+
+What may be missing, and what is said of it:
+
+* From a loss until all subscriptions are confirmed again nothing is told. Then the venue's history
+  is asked for the trades of that time, before anything else is read; they are marked ``filled``.
+* If that history has the last trade that was known, it has all: the gap names ``books`` and
+  ``quotes`` only, which have no history. Otherwise it names everything.
+* A number that is missing between two trades is a gap of ``trades`` of that instrument, unless
+  another connection or the history has it.
+* A book whose chain breaks is a gap of ``books``, and silent until its next snapshot.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +18,33 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from producers.capture import LOST_MARK, RESTORED_MARK
-from producers.connection import Frame, connected
-from producers.conversation import ConnectionLostError, Conversation
-from producers.feed import Elapsed, Lost, Note, Observation, Rejected, Restored
+import aiohttp
+from msgspec import structs
+
+from producers.capture import FILLED_MARK, LEAD_MARK, LOST_MARK, RESTORED_MARK
+from producers.connection import fetch, http_session
+from producers.conversation import ConnectionLostError
+from producers.feed import Elapsed, Note, Observation, Rejected
 from producers.feeds.source import RefusedError, Source
+from producers.link import Link, Venue
+from producers.links import Links
+from producers.mending import Mending
 from producers.raw_frames import RawFrames
+from producers.raw_store import RawStore
 from producers.reconnect import delays_s
-from schemas.codec import DECODE_ERRORS
-from schemas.errors import DataError, SettingsError, StackError
-from schemas.events import NS_PER_S
+from producers.refill import Refill
+from producers.selection import Selection
+from schemas.calendars import UTC_DAYS, Calendar
+from schemas.codec import DECODE_ERRORS, encode
+from schemas.errors import DataError, SettingsError
+from schemas.events import NS_PER_S, Trade
 from schemas.instruments import instrument_of
 from schemas.metrics import ERRORS
 from schemas.sections import Capture
@@ -32,18 +53,16 @@ log = logging.getLogger(__name__)
 ELAPSED_S: Final = 0.1
 BATCH_MAX: Final = 1_000
 REJECTED_BYTES_MAX: Final = 65_536
-HEALTHY_S: Final = 30.0
-"""A connection that lasted so long has earned a short delay again."""
 
 
 class LiveFeed:
-    """Records symbols of one venue over one connection at a time. Each start is a new recording."""
+    """Records symbols of one venue. Each start is a new recording."""
 
     origin = "live"
     repeatable = False
     wall_clock = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a recording is made of
         self,
         source: Source,
         symbols: Sequence[str],
@@ -51,6 +70,7 @@ class LiveFeed:
         *,
         depth: int,
         raw_folder: Path | None = None,
+        calendar: Calendar = UTC_DAYS,
     ) -> None:
         if len(symbols) > source.symbols_max:
             many = f"{len(symbols)}, at most {source.symbols_max} on one connection"
@@ -61,132 +81,173 @@ class LiveFeed:
         self.instruments = tuple(instrument_of(symbol, source.venue) for symbol in symbols)
         self.skipped: Counter[str] = Counter()
         self._source = source
-        self._symbols = tuple(symbols)
         self._settings = settings
-        self._depth = depth
-        self._raw: RawFrames | None = None
-        if raw_folder is not None:
-            self._raw = RawFrames(raw_folder / self.session, settings.raw_file_bytes_max)
-        self._newest = 0
-        self._lost = False
-        self._notes: list[Observation] = []
-        self._url = endpoint(settings.endpoints, source.venue) or source.url
-        self._rest_url = endpoint(settings.rest_endpoints, source.venue) or source.rest_url
+        folder = raw_folder and raw_folder / self.session
+        raw = RawFrames(folder, settings.raw_file_bytes_max) if folder else None
+        self._raw = RawStore(raw)
+        self._now_ns = 0
+        self._ever_opened = False
+        self._venue = Venue(
+            source=source,
+            symbols=tuple(symbols),
+            depth=depth,
+            url=endpoint(settings.endpoints, source.venue) or source.url,
+            rest_url=endpoint(settings.rest_endpoints, source.venue) or source.rest_url,
+            settings=settings,
+            spill_folder=raw_folder if raw_folder and raw_folder.is_dir() else None,
+            now_ns=self._now,
+            opened=lambda ns: calendar.place(ns)[1] is not None,
+        )
 
     async def observations(self) -> AsyncIterator[list[Observation]]:
-        loop = asyncio.get_running_loop()
-        delays = self._delays()
-        try:
-            while True:
-                began, reason = loop.time(), ""
-                try:
-                    async with aclosing(self._connected()) as batches:
-                        async for batch in batches:
-                            yield batch
-                except ConnectionLostError as error:
-                    if not self._newest:
-                        raise
-                    reason = str(error)
-                    log.warning("venue lost session=%s why=%s", self.session, reason)
-                if not self._lost:
-                    self._lost = True
-                    lost = Lost(ts_recv=self._now(), reason=reason)
-                    self._store(lost.ts_recv, LOST_MARK + reason.encode())
-                    yield [lost]
-                if loop.time() - began > HEALTHY_S:
-                    delays = self._delays()
-                again_at = loop.time() + next(delays)
-                while loop.time() < again_at:
-                    await asyncio.sleep(min(ELAPSED_S, again_at - loop.time()))
-                    yield [Elapsed(ts_recv=self._now())]
-        finally:
-            if self._raw is not None:
+        wake, clock = asyncio.Event(), asyncio.get_running_loop().time
+        async with http_session() as http:
+            new_link = partial(
+                Link,
+                venue=self._venue,
+                http=http,
+                received=self._received,
+                confirmed=self._confirmed,
+                wake=wake.set,
+            )
+            self._links = Links(new_link, self._delays, self._settings)
+            self._mending = self._new_mending(http)
+            self._selection = Selection(
+                self._links,
+                self._mending,
+                self._mark_lead,
+                numbered=self._source.numbered,
+                overlap_s_max=self._settings.overlap_s_max,
+            )
+            try:
+                while True:
+                    self._links.tend(clock())
+                    if not any(link.queue for link in self._links.all):
+                        await _wait(wake, ELAPSED_S)
+                    wake.clear()
+                    batch = await self._turn(clock)
+                    yield batch or [Elapsed(ts_recv=self._now())]
+            finally:
+                await self._links.close()
                 self._raw.close()
 
-    def _delays(self) -> Iterator[float]:
-        shortest, longest = self._settings.reconnect_ms_min, self._settings.reconnect_ms_max
-        return delays_s(shortest / 1000, longest / 1000, secrets.SystemRandom())
+    def _new_mending(self, http: aiohttp.ClientSession) -> Mending:
+        history, settings = self._source.history, self._settings
+        refill = None
+        if history is not None and settings.history_s_max:
+            rest_url = self._venue.rest_url
 
-    async def _connected(self) -> AsyncGenerator[list[Observation], None]:
-        """Yield what one connection gives, until it is lost."""
-        settings, clock = self._settings, asyncio.get_running_loop().time
-        talk = Conversation(
-            self._source, self._symbols, settings, depth=self._depth, rest_url=self._rest_url
-        )
-        receive = partial(self._receive, talk)
-        async with connected(self._url, settings, self._now, receive) as connection:
-            await talk.begin(connection, clock())
-            heard_at = clock()
-            while True:
-                frames = await connection.frames(ELAPSED_S, BATCH_MAX)
-                if frames:
-                    heard_at = clock()
-                elif clock() - heard_at > settings.silence_s_max:
-                    silence = f"nothing for {settings.silence_s_max:g} s"
-                    raise ConnectionLostError("the venue is silent", silence)
-                batch = self._read(talk, frames)
-                await talk.keep_up(connection, clock())
-                yield [*batch, *self._told()] or [Elapsed(ts_recv=self._now())]
+            async def ask(path: str) -> bytes:
+                return await fetch(http, rest_url + path, settings)
 
-    def _read(self, talk: Conversation, frames: list[Frame]) -> list[Observation]:
-        observations: list[Observation] = []
-        for ts_recv, frame in frames:
-            if frame == RESTORED_MARK:
-                observations.append(Restored(ts_recv=ts_recv, reason="connected again"))
-                continue
-            try:
-                observations += talk.read(ts_recv, frame)
-            except RefusedError as error:
-                # Before all is subscribed it is what was asked for that is wrong.
-                if not talk.complete:
-                    raise
-                observations.append(self._rejected(ts_recv, frame, error))
-            except (DataError, *DECODE_ERRORS) as error:
-                observations.append(self._rejected(ts_recv, frame, error))
-        return observations
+            refill = Refill(history, ask, self._delays, settings)
+        clock, numbered = asyncio.get_running_loop().time, self._source.numbered
+        return Mending(self.instruments, settings, refill, clock, numbered=numbered)
+
+    async def _turn(self, clock: Callable[[], float]) -> list[Observation]:
+        """Read what waits, and drop the connections that are lost."""
+        links, batch = self._links, []
+        for link, frames in links.take(BATCH_MAX):
+            for ts_recv, frame in frames:
+                batch += await self._told(link, ts_recv, frame)
+            if link.joins:
+                links.joined(link, clock())
+                if self._mending.lost:
+                    batch += self._kept(await self._mending.restore(link.confirmed_at))
+        for link in [link for link in links.all if link.over]:
+            batch += self._drop(link, clock())
+        batch += [Note(ts_recv=self._now(), reason=fault) for fault in self._raw.flush()]
+        return batch
+
+    async def _told(self, link: Link, ts_recv: int, frame: bytes) -> list[Observation]:
+        """Return what a frame tells, and what is to be said of what is missing before it."""
+        try:
+            seen = self._selection.of(link, link.talk.read(ts_recv, frame))
+        except RefusedError as error:
+            return self._refused(link, ts_recv, frame, error)
+        except (DataError, *DECODE_ERRORS) as error:
+            rejected = self._rejected(ts_recv, frame, error)
+            return [
+                rejected,
+                *await self._mending.suspect(ts_recv, self._selection.newest, rejected.reason),
+            ]
+        if not self._mending.torn:
+            return seen
+        joined = [other.number for other in self._links.all if other.joined]
+        mended = await self._mending.mend(ts_recv, joined)
+        before = [observation for part in mended for observation in part.before]
+        return [*self._kept(before), *seen, *(o for part in mended for o in part.after)]
+
+    def _refused(
+        self, link: Link, ts_recv: int, frame: bytes, error: RefusedError
+    ) -> list[Observation]:
+        """Before anything is subscribed it is what was asked for that is wrong."""
+        if not link.talk.complete:
+            if self._links.lead is None and not self._mending.lost:
+                raise error
+            link.leave(ConnectionLostError(error.what, error.detail))
+        return [self._rejected(ts_recv, frame, error)]
 
     def _rejected(self, ts_recv: int, frame: bytes, error: Exception) -> Rejected:
         self.skipped["foreign frame"] += 1
         value, reason = frame[:REJECTED_BYTES_MAX], f"{type(error).__name__}: {error}"[:300]
         return Rejected(ts_recv=ts_recv, value=value, reason=reason)
 
-    def _receive(self, talk: Conversation, ts_recv: int, frame: bytes) -> list[bytes]:
-        """Store a frame, and behind the last answer a mark that nothing is missing any more."""
-        self._store(ts_recv, frame)
-        if not (talk.hear(frame) and self._lost):
-            return [frame]
-        self._lost = False
-        self._store(ts_recv, RESTORED_MARK)
-        return [frame, RESTORED_MARK]
+    def _drop(self, link: Link, now: float) -> list[Observation]:
+        """Let go of a connection that is over; tell of the loss if it leaves none that is whole."""
+        links, led = self._links, link is self._links.lead
+        links.drop(link, now)
+        self._mending.gone(link.number)
+        if link.retired:
+            return []
+        self._ever_opened |= link.opened
+        if not self._ever_opened:
+            raise link.loss
+        log.warning("connection lost session=%s why=%s", self.session, link.loss)
+        ERRORS.labels("produce", "connection").inc()
+        ts_recv, reason = self._now(), str(link.loss)
+        if links.lead is not None:
+            if led:
+                self._mark_lead(ts_recv)
+            return [Note(ts_recv=ts_recv, reason=f"one of two connections lost: {reason}"[:300])]
+        if self._mending.lost:
+            return []
+        self._raw.mark(ts_recv, LOST_MARK + reason.encode())
+        return self._mending.lose(ts_recv, self._selection.newest, reason)
 
-    def _store(self, ts_recv: int, frame: bytes) -> None:
-        """Store a frame as received; without room the recording goes on, and says so."""
-        if self._raw is not None:
-            try:
-                self._raw.append(ts_recv, frame)
-            except StackError as error:
-                self._without_raw(error)
+    def _kept(self, observations: list[Observation]) -> list[Observation]:
+        """Store the trades of history among the frames."""
+        for observation in observations:
+            if isinstance(observation, Trade):
+                named = structs.replace(observation, session=self.session)
+                self._raw.mark(observation.ts_recv, FILLED_MARK + encode(named))
+        return observations
 
-    def _without_raw(self, error: StackError) -> None:
-        log.error("raw frames are stored no more session=%s why=%s", self.session, error)
-        ERRORS.labels("produce", "raw").inc()
-        self._raw = None
-        self._notes.append(Note(ts_recv=self._newest, reason=f"raw frames end: {error}"[:300]))
+    def _received(self, link: Link, ts_recv: int, frame: bytes) -> None:
+        self._raw.frame(link.number, ts_recv, frame)
 
-    def _told(self) -> list[Observation]:
-        """Return what is to be said beside, and let the operating system have the raw frames."""
-        if self._raw is not None:
-            try:
-                self._raw.flush()
-            except StackError as error:
-                self._without_raw(error)
-        notes, self._notes = self._notes, []
-        return notes
+    def _confirmed(self, ts_recv: int) -> None:
+        if self._mending.lost:
+            self._raw.mark(ts_recv, RESTORED_MARK)
+
+    def _mark_lead(self, ts_recv: int) -> None:
+        if self._links.lead is not None:
+            self._raw.mark(ts_recv, LEAD_MARK + b"%d" % self._links.lead.number)
+
+    def _delays(self) -> Iterator[float]:
+        shortest, longest = self._settings.reconnect_ms_min, self._settings.reconnect_ms_max
+        return delays_s(shortest / 1000, longest / 1000, secrets.SystemRandom())
 
     def _now(self) -> int:
         """Return the time, which never falls."""
-        self._newest = max(self._newest, time.time_ns())
-        return self._newest
+        self._now_ns = max(self._now_ns, time.time_ns())
+        return self._now_ns
+
+
+async def _wait(wake: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()
 
 
 def endpoint(endpoints: Sequence[str], venue: str) -> str:

@@ -18,6 +18,7 @@ from msgspec.json import Decoder, encode
 from producers.best_quote import best_quote
 from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
+from producers.feeds import okx_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel, level_of
 from schemas.errors import DataError
@@ -197,10 +198,12 @@ def _request(op: str, channels: Sequence[str], symbols: Sequence[str]) -> Reques
 SOURCE: Final = Source(
     venue=VENUE,
     url="wss://ws.okx.com:8443/ws/v5/public",
+    rest_url="https://www.okx.com",
     parser=OkxParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,
     answer=b'"event":"subscribe"',
     ping=b"ping",
+    history=okx_history.HISTORY,
     integrity="books: sequence, and CRC-32 where it is sent",
 )

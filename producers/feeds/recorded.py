@@ -10,22 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from producers.capture import (
-    CONNECTION_MARKS,
-    LOST_MARK,
-    RESTORED_MARK,
-    frame_of,
-    read_lines,
-    receive_ns,
-)
+from producers.capture import CONNECTION_MARKS, read_lines, receive_ns
 from producers.compressed import read_blocks
-from producers.feed import Lost, Observation, Restored
+from producers.feed import Lost, Observation
 from producers.feeds.sources import source_of
+from producers.marked_frames import MarkedFrames
 from producers.pacing import paced
 from schemas import metrics
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError
 from schemas.events import NS_PER_S
+from schemas.topics import BOOKS
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +53,9 @@ class RecordedFeed:
         """Told each line that is passed over."""
         self._paths = tuple(paths)
         self._speed = speed
-        self._new_parser = partial(source.parser, source.venue, depth)
-        self._parser = self._new_parser()
-        self.session = _session_id(self._paths, f"{venue} {depth} {self._parser.version}")
+        new_parser = partial(source.parser, source.venue, depth)
+        self._frames = MarkedFrames(new_parser)
+        self.session = _session_id(self._paths, f"{venue} {depth} {new_parser().version}")
 
     def observations(self) -> AsyncIterator[list[Observation]]:
         return paced(self.read(), self._speed)
@@ -71,27 +66,17 @@ class RecordedFeed:
         for path, number, ts_recv, frame, torn in self._steady():
             newest = max(newest, ts_recv)
             try:
-                observations = self._parsed(newest, frame)
+                observations = self._frames.read(newest, frame)
             except (DataError, *DECODE_ERRORS) as error:
                 self._skip("torn last line" if torn else "foreign line", path, number, error)
                 continue
             for observation in observations:
-                if isinstance(observation, Lost) and observation.instruments:
+                if isinstance(observation, Lost) and BOOKS.name in observation.topics:
                     metrics.BOOK_RESYNCS.labels(self.origin).inc()
                 yield observation
         if self.skipped:
             total = sum(self.skipped.values())
             log.warning("capture had faults count=%d by_reason=%s", total, dict(self.skipped))
-
-    def _parsed(self, ts_recv: int, frame: bytes) -> list[Observation]:
-        if frame.startswith(LOST_MARK):
-            # Another connection, of which this parser knows nothing.
-            self._parser = self._new_parser()
-            reason = frame.removeprefix(LOST_MARK).decode(errors="replace")
-            return [Lost(ts_recv=ts_recv, reason=reason)]
-        if frame.startswith(RESTORED_MARK):
-            return [Restored(ts_recv=ts_recv)]
-        return self._parser.parse(ts_recv, frame_of(frame))
 
     def _steady(self) -> Iterator[_Received]:
         """Yield lines whose receive time can be believed: one line must not end all time."""

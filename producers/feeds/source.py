@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from producers.feed import Observation
+from producers.feeds.history import History
 from schemas.errors import DataError
 
 
@@ -56,6 +57,9 @@ class Source:
     """Where the book of a symbol is, below ``rest_url``."""
     snapshot_frame: Callable[[str, bytes], bytes] | None = None
     """Put the reply into a frame that tells whose it is."""
+    history: History | None = None
+    numbered: bool = False
+    """Whether the ids of an instrument's trades are numbers without holes."""
     symbols_max: int = 100
     """On one connection."""
     ping: bytes | None = None

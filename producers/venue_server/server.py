@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from producers.connection import Frame
+from producers.frame_queue import Frame
 from producers.venue_server.protocols import answers
 from schemas.errors import DataError
 
