@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,8 @@ from streams.flow import flows_of
 STREAMED_S_MAX: Final = 120.0
 """How long the stream may stand still before its candles are given up."""
 WATCH_S: Final = 2.0
+GRACE_S: Final = 5.0
+"""For its stream worker to end, which may be killed at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def _worker(own: Settings, run: str) -> Supervisor:
         elif supervisor.state.process:
             file.write_bytes(msgspec.json.encode(supervisor.state.process))
 
-    service = worker_beside(own, "stream", f"stream-{own.namespace}")
+    service = replace(worker_beside(own, "stream", f"stream-{own.namespace}"), grace_s=GRACE_S)
     supervisor = Supervisor(service, own.home, changed, Patience())
     return supervisor
 

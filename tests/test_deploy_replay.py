@@ -1,0 +1,315 @@
+"""Whole replays: from the store through the stream of a namespace of their own, and parity."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+
+from builders import at
+from conftest import CLI
+from consumers.store import reader
+from consumers.store.reading import Store
+from consumers.store.sql import database
+from deploy import kafka_admin, replaying
+from deploy.local.supervisor import Patience, Supervisor
+from deploy.local.workers import worker_beside
+from deploy.parity import Findings, compare
+from deploy.recordings import stored_recordings
+from deploy.replay_control import send, status_of
+from deploy.replaying import Session, Stage, last_status, remove_run, replay, run_topics
+from deploy.stored import wait_stored
+from deploy_builders import run
+from market_files import DATA, kraken_trades
+from producers.feed import Lost, Restored
+from producers.feeds.recorded import RecordedFeed
+from producers.produce import produce
+from producers_builders import ListFeed, seen_book, seen_trade
+from producers_topics import events_of
+from schemas.errors import (
+    AlreadyRunningError,
+    SettingsError,
+    UnavailableError,
+    UnknownNameError,
+)
+from schemas.events import NS_PER_S, Control, Trade
+from schemas.health import Health
+from schemas.replay_control import Pause, Plan, Resume, Seek, SetSpeed, replay_namespace
+from schemas.settings import as_environment, child_environment
+from schemas.topics import INPUTS
+
+pytestmark = pytest.mark.stack
+STORED_S_MAX = 120
+MARKET_S = 400
+CAPTURES = (("OKX", "exchange_ws/OKX.ws.1.0.gz"), ("BYBIT", "exchange_ws/BYBIT.ws.26.0.gz"))
+
+
+class FaultyMarket(ListFeed):
+    """Minutes with two losses, ticks a little late and far too late, and a killed stream."""
+
+    def __init__(self, session, kill):
+        some = []
+        for n in range(MARKET_S * 10):
+            second, name = n / 10, f"S{n % 3}.{session.upper()}"
+            event = second - (700 if n % 997 == 996 else 45 if n % 101 == 100 else 0)
+            own = {"instrument": name, "price": 100 + n % 13, "size": 1 + n % 5, "trade_id": str(n)}
+            lost = 150 <= second < 160 or 300 <= second < 303
+            if not lost:
+                some.append(seen_trade(event, recv=second + 0.05, **own))
+            if n in (1_500, 3_000):
+                some.append(Lost(ts_recv=at(second + 0.05), reason="test"))
+            if n in (1_600, 3_030):
+                some.append(Restored(ts_recv=at(second + 0.05)))
+            if n % 50 == 0 and not lost:
+                some.append(seen_book(second, recv=second + 0.05, instrument=name))
+        batches = [some[first : first + 500] for first in range(0, len(some), 500)]
+        super().__init__(batches, session=session)
+        self.kill = kill
+
+    async def observations(self):
+        for number, batch in enumerate(self.batches):
+            yield batch
+            if number == len(self.batches) // 2:
+                await self.kill()
+
+
+@pytest.fixture(scope="module")
+def recorded(servers, tmp_path_factory):
+    """Settings of a namespace that is like ``live``, and its sessions, streamed and stored."""
+    unique = f"played{uuid4().hex[:8]}"
+    settings = servers.model_copy(
+        update={"namespace": unique, "home": tmp_path_factory.mktemp("replay")}
+    )
+    sessions = asyncio.run(record(settings))
+    yield settings, sessions
+    asyncio.run(kafka_admin.remove(settings))
+
+
+async def record(settings):
+    await kafka_admin.provision(settings)
+    async with AsyncExitStack() as workers:
+        supervisors = {}
+        for stage in ("stream", "consume"):
+            service = worker_beside(settings, stage, f"{stage}-recording")
+            one = Supervisor(service, settings.home, lambda: None, Patience())
+            workers.push_async_callback(one.stop)
+            await one.start()
+            supervisors[stage] = one
+
+        async def kill():
+            await until(lambda: kafka_admin.committed(settings, settings.stream_group))
+            os.kill(supervisors["stream"].pid, signal.SIGKILL)
+
+        feeds = [FaultyMarket(settings.namespace, kill)]
+        if DATA.is_dir():
+            feeds += [RecordedFeed([DATA / path], venue) for venue, path in CAPTURES]
+            feeds.append(kraken_trades())
+        for feed in feeds:
+            summary = await produce(feed, settings, Health(), asyncio.Event())
+        await wait_stored(settings, summary.end_offsets, seconds=STORED_S_MAX)
+    return [feed.session for feed in feeds]
+
+
+@pytest.fixture
+def stored(recorded):
+    settings, _ = recorded
+    with Store(settings.questdb) as store:
+        yield store
+
+
+def found_in(recordings):
+    """Return findings by session, and what compares all of them when a replay is over."""
+    findings = {session: Findings(session=session) for session in recordings.rules}
+
+    async def finish(own):
+        for found in findings.values():
+            await compare(own, found=found, recordings=recordings)
+
+    return findings, finish
+
+
+def equal(findings):
+    return {name: found.differences for name, found in findings.items() if not found.equal} == {}
+
+
+async def ends(settings):
+    return await kafka_admin.log_ends(settings, [t.full_name(settings.namespace) for t in INPUTS])
+
+
+async def test_replays_at_once_give_the_candles_of_live_and_touch_neither_it_nor_each_other(
+    recorded, stored
+):
+    settings, sessions = recorded
+    with database(settings.questdb) as db:
+        counts = reader.counts(db, sessions[0])
+        revised = db.rows(
+            "SELECT max(revision) AS n, count_distinct(flags) AS flags FROM aggregated_ohlcv "
+            "WHERE session = %(session)s",
+            session=sessions[0],
+        )[0]
+        late = db.rows("SELECT count() AS n FROM late_ticks WHERE session = %(s)s", s=sessions[0])
+    assert revised["n"] > 0
+    assert revised["flags"] >= 2
+    assert late[0]["n"] > 0, "a market without faults proves nothing"
+    before = await ends(settings)
+    plans = [Plan(sessions=tuple(sessions)), Plan(sessions=(sessions[0],))]
+    both = []
+    async with asyncio.TaskGroup() as tasks:
+        for name, plan in zip("ab", plans, strict=True):
+            recordings = stored_recordings(stored, plan)
+            findings, finish = found_in(recordings)
+            session = Session(f"{settings.namespace}{name}", plan, speed=None)
+            tasks.create_task(replay(settings, session, recordings, stage=Stage(finish=finish)))
+            both.append(findings)
+
+    assert all(equal(findings) for findings in both), both
+    assert both[0][sessions[0]].candles > counts["trades"] / 100
+    assert await ends(settings) == before
+    for name in "ab":
+        assert not await run_topics(settings, f"{settings.namespace}{name}")
+
+
+async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_candles_again(
+    recorded, stored
+):
+    """The first process at 100x is killed; the second one seeks and goes on at full speed."""
+    settings, (session, *_) = recorded
+    name = f"{settings.namespace}k"
+    with played(settings, session, "--speed", "100", "--run", name) as process:
+        await until(lambda: position(settings, name, at(50)))
+        await send(settings, name, Pause())
+        with pytest.raises(AlreadyRunningError):
+            await remove_run(settings, name)
+        await send(settings, name, Resume())
+        await until(lambda: position(settings, name, at(150)))
+        process.kill()
+    killed = await last_status(settings, name)
+    plan = Plan(sessions=(session,))
+    recordings = stored_recordings(stored, plan)
+    findings, finish = found_in(recordings)
+    script = [
+        [Seek(to=at(100))],
+        [Seek(by=200 * NS_PER_S)],
+        [Seek(to=at(100)), SetSpeed(speed=None)],
+    ]
+    stage = Stage(show=lambda status: follow(script, status, stage.inbox), finish=finish)
+
+    status = await replay(settings, Session(name, plan, keep=True), recordings, stage=stage)
+
+    assert equal(findings), findings
+    assert status.epoch == killed.epoch + 2
+    assert status.commands >= killed.commands > 0
+    await check_topic(
+        settings.model_copy(update={"namespace": replay_namespace(name)}), stored, session
+    )
+    with pytest.raises(SettingsError, match="has ended"):
+        await replay(settings, Session(name, plan), recordings)
+    other = Plan(sessions=(session,), loop=True)
+    with pytest.raises(SettingsError, match="something else"):
+        await replay(settings, Session(name, other), recordings)
+    assert await remove_run(settings, name)
+
+
+async def test_topics_that_are_deleted_under_a_replay_end_it_with_a_clear_error(
+    recorded, stored, monkeypatch
+):
+    settings, (session, *_) = recorded
+    monkeypatch.setattr(replaying, "WATCH_S", 0.2)
+    name, plan = f"{settings.namespace}d", Plan(sessions=(session,))
+    recordings = stored_recordings(stored, plan)
+    deleting = []
+
+    def show(status):
+        if not deleting and status.events:
+            own = replaying.run_settings(settings, name)
+            deleting.append(asyncio.create_task(kafka_admin.remove(own)))
+
+    with pytest.raises(UnavailableError, match="topics of the replay were deleted"):
+        await replay(settings, Session(name, plan), recordings, stage=Stage(show=show))
+
+    assert await deleting[0]
+
+
+@pytest.mark.parametrize(
+    ("plan", "error", "why"),
+    [
+        ({"sessions": ()}, SettingsError, "nothing to replay"),
+        ({"sessions": ("never",)}, UnknownNameError, "unknown session"),
+        ({"instruments": ("NO.SUCH",)}, UnknownNameError, "instrument of these sessions"),
+        ({"since": at(-5)}, SettingsError, "--from is outside"),
+        ({"until": at(5_000)}, SettingsError, "--to is outside"),
+        ({"since": at(50), "until": at(40)}, SettingsError, "not before"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said_before_anything_is_begun(
+    recorded, stored, plan, error, why
+):
+    _, (session, *_) = recorded
+
+    with pytest.raises(error, match=why):
+        stored_recordings(stored, Plan(**({"sessions": (session,)} | plan)))
+
+
+def test_commands_say_what_they_refuse(recorded):
+    settings, (session, *_) = recorded
+    for arguments, why in (
+        (("replay", "never"), "unknown session"),
+        (("replay", session, "--speed", "0"), "speed cannot be used"),
+        (("replay", session, "--run", "No Name"), "not a name of a run"),
+        (("replay", "rm", "never"), "nothing is there"),
+        (("replay", "ctl", "never", "dance"), "unknown command"),
+    ):
+        found = run(settings, *arguments)
+        assert found.returncode == 2, found
+        assert why in found.stderr
+        assert "Traceback" not in found.stderr
+
+
+def played(settings, *arguments):
+    return subprocess.Popen(
+        (*CLI, "replay", *arguments),
+        env=child_environment(**as_environment(settings)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+async def until(condition):
+    async with asyncio.timeout(STORED_S_MAX):
+        while not await condition():  # noqa: ASYNC110 - other processes tell no event
+            await asyncio.sleep(0.05)
+
+
+async def position(settings, name, moment):
+    """Tell whether a run has come to a moment."""
+    try:
+        return (await status_of(settings, name)).position >= moment
+    except UnknownNameError:
+        return False
+
+
+def follow(script, status, inbox):
+    if script and status.state == "playing" and status.events:
+        for command in script.pop(0):
+            inbox.put(command)
+
+
+async def check_topic(own, stored, session):
+    """Compare what a plain consumer finds with what is stored: order, times, nothing twice."""
+    wanted = {e.seq: e for e in stored.events(session) if isinstance(e, Trade)}
+    found = {}
+    for lane in (await events_of(own)).values():
+        places = [(event.epoch, event.seq) for event in lane]
+        assert places == sorted(set(places))
+        newest = lane[-1].epoch
+        assert isinstance(lane[-1], Control)
+        found |= {e.seq: e for e in lane if isinstance(e, Trade) and e.epoch == newest}
+    assert found.keys() == wanted.keys()
+    for seq, trade in found.items():
+        trade.epoch = 0
+        assert trade == wanted[seq]
