@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from deploy.commands import (
     audit,
+    backtest,
     candles,
     config,
     data,
@@ -23,6 +24,7 @@ from deploy.commands import (
     repair,
     replay,
     retention,
+    seed,
     sessions,
     stack,
     worker,
@@ -44,6 +46,8 @@ for commands in (
     import_,
     data,
     candles,
+    backtest,
+    seed,
     sessions,
     export,
     audit,

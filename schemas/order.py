@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from schemas.events import Start
+from schemas.events import Candle, Start
+from schemas.intervals import INTERVALS
 
 
 class Fate(StrEnum):
@@ -39,3 +40,13 @@ class Order:
             return Fate.ENDED
         self.epoch, self.seq, self.ended = epoch, seq, False
         return Fate.TAKEN
+
+
+def candle_place(candle: Candle) -> tuple[int, str, str, int, int]:
+    """Return the place of a candle among those that one control event closed, for every reader.
+
+    In order of their close, then instrument, kind of price, interval and revision, whatever
+    partitions they were on.
+    """
+    interval = INTERVALS.index(candle.interval)
+    return candle.ts_close, candle.instrument, candle.price_type, interval, candle.revision

@@ -1,0 +1,134 @@
+"""Runs of backtests as pictures: in the terminal by plotext, as a file by matplotlib.
+
+Both are of the optional extra ``plots``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from consumers.backtest.inputs import StoredBars
+from consumers.store.reading import Store
+from deploy.backtesting import plan_of
+from deploy.times import iso
+from schemas.errors import SettingsError
+from schemas.events import NS_PER_S
+from schemas.settings import Settings
+from streams.candles.aggregate import aggregate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from consumers.store.sinks.backtests import Run
+
+Row = dict[str, Any]
+FORMATS: Final = (".png", ".svg", ".pdf")
+INSTRUMENTS_MAX: Final = 6
+CANDLES_MAX: Final = 400
+"""More are drawn as a line of their closes."""
+SMALL: Final = (60, 12)
+RISING, FALLING, LINE = "#2a9d6f", "#d1495b", "#30638e"
+INSTALL: Final = "pip install 'tickerplant[plots]'"
+
+
+def draw_terminal(run: Run, curve: Sequence[Row]) -> None:
+    """Draw equity and drawdown with characters, as wide as the terminal."""
+    try:
+        import plotext  # type: ignore[import-untyped] # it ships no types
+    except ImportError as error:
+        raise SettingsError("plots are not installed", "no plotext", INSTALL) from error
+    _check(run, curve)
+    size = shutil.get_terminal_size((100, 30))
+    ticks = [curve[n * (len(curve) - 1) // 4]["ts_event"] / NS_PER_S for n in range(5)]
+    labels = [iso(round(tick) * NS_PER_S)[:16].replace("T", " ") for tick in ticks]
+    times = [point["ts_event"] / NS_PER_S for point in curve]
+    for name, scale, share in (("equity", 1.0, 0.6), ("drawdown", 100.0, 0.4)):
+        plotext.clear_figure()
+        plotext.theme("clear")
+        plotext.plot_size(max(SMALL[0], size.columns), max(SMALL[1], int(size.lines * share)))
+        plotext.plot(times, [point[name] * scale for point in curve], marker="braille")
+        plotext.xticks(ticks, labels)
+        plotext.title(f"{run.run}: {name}{' in percent' if scale > 1 else ''}")
+        plotext.show()
+
+
+def draw_report(
+    settings: Settings, run: Run, trips: Sequence[Row], curve: Sequence[Row], file: str
+) -> None:
+    """Write a picture of equity, drawdown, and the trades on the candles of each instrument."""
+    path = Path(file)
+    if path.suffix not in FORMATS:
+        raise SettingsError("report cannot be written so", file, f"one of {', '.join(FORMATS)}")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SettingsError("plots are not installed", "no matplotlib", INSTALL) from error
+    _check(run, curve)
+    traded = list(dict.fromkeys(trip["instrument"] for trip in trips))[:INSTRUMENTS_MAX]
+    rows = 2 + len(traded)
+    figure = Figure(figsize=(12, 2.6 * rows), layout="constrained")
+    panels: Any = figure.subplots(rows, 1, sharex=True, height_ratios=[2, 1, *[2] * len(traded)])
+    times = [_moment(point["ts_event"]) for point in curve]
+    panels[0].plot(times, [point["equity"] for point in curve], color=LINE, linewidth=1)
+    panels[0].set_title(f"{run.run}   equity", loc="left", fontsize=10)
+    drawdown = [point["drawdown"] * 100 for point in curve]
+    panels[1].fill_between(times, drawdown, color=FALLING, alpha=0.5, linewidth=0)
+    panels[1].set_title("drawdown, percent", loc="left", fontsize=10)
+    with Store(settings.questdb, aggregate=aggregate) as store:
+        for panel, instrument in zip(panels[2:], traded, strict=True):
+            _prices(panel, _bars(store, run, instrument))
+            _trades(panel, [trip for trip in trips if trip["instrument"] == instrument])
+            panel.set_title(instrument, loc="left", fontsize=10)
+    for panel in panels:
+        panel.grid(alpha=0.25)
+    figure.savefig(path, dpi=120)
+
+
+def _prices(panel: Axes, bars: Sequence[Any]) -> None:
+    times: Any = [_moment(bar.ts_open) for bar in bars]
+    if len(bars) > CANDLES_MAX:
+        panel.plot(times, [bar.close for bar in bars], color="#777777", linewidth=0.7)
+        return
+    colours = [RISING if bar.close >= bar.open else FALLING for bar in bars]
+    wicks = [bar.low for bar in bars], [bar.high for bar in bars]
+    bodies = [min(b.open, b.close) for b in bars], [max(b.open, b.close) for b in bars]
+    panel.vlines(times, *wicks, colors=colours, linewidth=0.6)
+    panel.vlines(times, *bodies, colors=colours, linewidth=2.4)
+
+
+def _trades(panel: Axes, trips: Sequence[Row]) -> None:
+    for side, marker, colour in (("buy", "^", RISING), ("sell", "v", FALLING)):
+        entries = [trip for trip in trips if trip["side"] == side]
+        times: Any = [_moment(trip["entry_time"]) for trip in entries]
+        prices = [trip["entry_price"] for trip in entries]
+        label = "long" if side == "buy" else "short"
+        panel.scatter(times, prices, marker=marker, color=colour, s=22, zorder=3, label=label)
+    exits = [trip for trip in trips if trip["exit_time"]]
+    times = [_moment(trip["exit_time"]) for trip in exits]
+    prices = [trip["exit_price"] for trip in exits]
+    panel.scatter(times, prices, marker="x", color="#222222", s=16, zorder=3, label="out")
+    panel.legend(loc="upper left", fontsize=8, ncols=3)
+
+
+def _bars(store: Store, run: Run, instrument: str) -> list[Any]:
+    """Return the bars that a run was fed; of a session the finest that are stored."""
+    plan = plan_of(run)
+    span = run.since or 0, (run.until or 0) + 1
+    if not run.sessions:
+        bars = StoredBars(store, plan.interval, span, plan.source, plan.adjustment)
+        return list(bars.events([instrument]))
+    return []
+
+
+def _check(run: Run, curve: Sequence[Row]) -> None:
+    if len(curve) < 2:
+        raise SettingsError("nothing to draw", f"{run.run} has no equity curve")
+
+
+def _moment(ts: int) -> Any:
+    import numpy as np
+
+    return np.datetime64(ts, "ns")
