@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
-from producers.feed import Lost, Note, Observation, Restored
+from producers.feed import Lost, Observation, Restored
+from producers.losses import OF_BOOKS
 from producers.order_book import BookLevel, OrderBook
 from schemas.errors import DataError
 from schemas.events import Book
-from schemas.topics import BOOKS
 
 
 class Change(Struct, kw_only=True):
@@ -29,6 +30,9 @@ class Change(Struct, kw_only=True):
 
 class CheckedBook(OrderBook):
     """A book that finds out whether something is missing; each venue has its own rule."""
+
+    ts_event = 0
+    """Of its newest change."""
 
     def take(self, change: Change) -> str:
         """Apply a change; return what is wrong with the book then, nothing if it is whole."""
@@ -64,12 +68,13 @@ class Books:
         instrument, ts_recv = change.instrument, change.ts_recv
         if wrong:
             book.whole = False
-            return book_broken(instrument, ts_recv, wrong)
+            return [book_broken(instrument, ts_recv, wrong, book.ts_event)]
+        book.ts_event = change.ts_event
         top = book.top(self._depth)
         seen = book_seen(instrument, change.ts_event, ts_recv, top, change.update_id)
         if not rebuilt:
             return [seen]
-        return [Note(ts_recv=ts_recv, reason="book rebuilt", instruments=(instrument,)), seen]
+        return [book_rebuilt(instrument, ts_recv, change.ts_event), seen]
 
 
 def book_seen(
@@ -94,11 +99,13 @@ def book_seen(
     )
 
 
-def book_broken(instrument: str, ts_recv: int, reason: str) -> list[Observation]:
-    """Say that updates are missing: no more is told of the book until its next snapshot."""
-    # Trades go on, so that time does too: the gap is the moment at which it was noticed.
-    names, topics = (instrument,), (BOOKS.name,)
-    return [
-        Lost(ts_recv=ts_recv, reason=reason, instruments=names, topics=topics),
-        Restored(ts_recv=ts_recv, instruments=names, topics=topics),
-    ]
+def book_broken(instrument: str, ts_recv: int, reason: str, ts_from: int) -> Lost:
+    """Say that updates are missing since the last one: nothing is told until the next snapshot."""
+    what: dict[str, Any] = {"instruments": (instrument,), "topics": OF_BOOKS}
+    return Lost(ts_recv=ts_recv, reason=reason, ts_from=ts_from or None, **what)
+
+
+def book_rebuilt(instrument: str, ts_recv: int, ts_event: int) -> Restored:
+    """Say that the book is whole again: what it was like meanwhile stays unknown."""
+    what: dict[str, Any] = {"instruments": (instrument,), "topics": OF_BOOKS}
+    return Restored(ts_recv=ts_recv, reason="book rebuilt", ts_to=ts_event or None, **what)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
-from schemas.topics import BARS, INPUTS, TRADES
+from schemas.topics import BARS, BOOKS, INPUTS, TRADES
+
+OF_BOOKS: Final = (BOOKS.name,)
 
 
 @dataclass(slots=True)
@@ -39,7 +42,8 @@ class Losses:
 
     @property
     def time_stands_still(self) -> bool:
-        return any(not loss.expired for loss in self.lasting)
+        # No candle is made of books: time goes on without them.
+        return any(not loss.expired and loss.topics != OF_BOOKS for loss in self.lasting)
 
     def begin(self, loss: Loss) -> None:
         """Note a loss; one that lasts already is the same loss."""

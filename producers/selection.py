@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
 
 from producers.feed import Lost, Observation, Restored
 from producers.link import Link
 from producers.links import Links
+from producers.losses import OF_BOOKS
 from producers.mending import OF_TRADES, Mending
 from schemas.events import NS_PER_S, Book, Quote, Tick, Trade
 from schemas.metrics import BOOK_RESYNCS
-from schemas.topics import BOOKS
 
 log = logging.getLogger(__name__)
-OF_BOOKS: Final = (BOOKS.name,)
 
 
 class Selection:
@@ -35,6 +33,10 @@ class Selection:
     ) -> None:
         self.newest = 0
         """Exchange time of the newest tick, of whatever kind."""
+        self._books: set[str] = set()
+        """Instruments whose books have been told."""
+        self._missing: set[str] = set()
+        """Those whose book is lost until it is told anew."""
         self._links = links
         self._mending = mending
         self._led = led
@@ -54,11 +56,13 @@ class Selection:
                 self._links.told(link, observation.instrument, observation.trade_id)
                 told = leads or observation.trade_id is not None
             elif isinstance(observation, Lost | Restored):
-                if leads and isinstance(observation, Lost) and observation.topics == OF_BOOKS:
+                if leads and observation.topics == OF_BOOKS:
                     leads = not self._passed(observation)
-                told = leads and not (self._numbered and observation.topics == OF_TRADES)
+                told = leads and self._judged(observation)
             else:
                 told = leads and not (len(self._links.all) > 1 and self._behind(observation))
+                if told and isinstance(observation, Book):
+                    selected += self._rebuilt(observation)
             if told:
                 selected.append(observation)
         if seen and isinstance(seen[-1], Tick):
@@ -66,13 +70,38 @@ class Selection:
             self.newest = max(self.newest, seen[-1].ts_event)
         return selected
 
-    def _passed(self, lost: Lost) -> bool:
+    def await_books(self, ts_recv: int) -> list[Observation]:
+        """Say after an outage that books are missing until each has been told anew."""
+        self._missing |= self._books
+        return [_lost_book(name, ts_recv) for name in sorted(self._missing)]
+
+    def _judged(self, observation: Lost | Restored) -> bool:
+        """Tell whether a loss that a parser sees is told of: the others are judged here."""
+        if observation.topics == OF_BOOKS:
+            if isinstance(observation, Lost):
+                self._missing.update(observation.instruments)
+                return True
+            return False
+        return not (self._numbered and observation.topics == OF_TRADES)
+
+    def _rebuilt(self, book: Book) -> list[Observation]:
+        """End the loss of a book with the first that is told."""
+        self._books.add(book.instrument)
+        if book.instrument not in self._missing:
+            return []
+        self._missing.discard(book.instrument)
+        names, ts_to = (book.instrument,), book.ts_event or None
+        return [Restored(ts_recv=book.ts_recv, instruments=names, topics=OF_BOOKS, ts_to=ts_to)]
+
+    def _passed(self, observation: Lost | Restored) -> bool:
         """Let a connection lead whose books are whole; tell whether there is one."""
+        if not isinstance(observation, Lost):
+            return False
         BOOK_RESYNCS.labels("live").inc()
         passed = self._links.pass_lead()
         if passed:
-            log.info("another connection leads why=%s", lost.reason)
-            self._led(lost.ts_recv)
+            log.info("another connection leads why=%s", observation.reason)
+            self._led(observation.ts_recv)
         return passed
 
     def _behind(self, observation: Observation) -> bool:
@@ -87,3 +116,8 @@ class Selection:
             return True
         self._marks[name] = mark, observation.ts_recv
         return False
+
+
+def _lost_book(instrument: str, ts_recv: int) -> Lost:
+    reason = "book is told anew by its next snapshot"
+    return Lost(ts_recv=ts_recv, reason=reason, instruments=(instrument,), topics=OF_BOOKS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from producers.book_builder import BookBuilder, Outcome, Update
-from producers.books import book_broken, book_seen
+from producers.books import book_broken, book_rebuilt, book_seen
 from producers.feed import Observation
 from schemas.events import Level
 from schemas.instruments import split_instrument
@@ -17,6 +17,8 @@ class SnapshotBooks:
     def __init__(self, depth: int) -> None:
         self._depth = depth
         self._books: dict[str, BookBuilder] = {}
+        self._newest: dict[str, int] = {}
+        self._lost: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the instruments of which something is known."""
@@ -45,8 +47,14 @@ class SnapshotBooks:
         outcome = book.apply(update)
         if outcome is Outcome.BROKEN:
             reason = f"book chain broken before update {update.last_id}"
-            return book_broken(instrument, ts_recv, reason)
+            self._lost.add(instrument)
+            return [book_broken(instrument, ts_recv, reason, self._newest.get(instrument, 0))]
         if outcome is not Outcome.APPLIED:
             return []
+        self._newest[instrument] = update.ts_event
         top = book.top(self._depth)
-        return [book_seen(instrument, update.ts_event, ts_recv, top, update.last_id)]
+        seen = book_seen(instrument, update.ts_event, ts_recv, top, update.last_id)
+        if instrument not in self._lost:
+            return [seen]
+        self._lost.discard(instrument)
+        return [book_rebuilt(instrument, ts_recv, update.ts_event), seen]

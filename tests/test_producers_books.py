@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from producers.book_builder import BookBuilder, Outcome, Update
 from producers.books import Books, Change
-from producers.feed import Lost, Note, Restored
+from producers.feed import Lost, Restored
 from producers.order_book import LEVELS_MAX, OrderBook
 from producers.venue_times import iso_ns, seconds_ns
 from schemas.errors import DataError
@@ -24,10 +24,10 @@ def test_a_level_that_is_none_breaks_the_book_until_it_is_rebuilt(level):
         return [type(o) for o in books.change(change)]
 
     assert told([(1.0, 1.0)], fresh=True) == [Book]
-    assert told([level]) == [Lost, Restored]
+    assert told([level]) == [Lost]
     assert books.broken == {"A.X"}
     assert told([(2.0, 1.0)]) == []
-    assert told([(3.0, 1.0)], fresh=True) == [Note, Book]
+    assert told([(3.0, 1.0)], fresh=True) == [Restored, Book]
     assert not books.broken
 
 

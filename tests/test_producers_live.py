@@ -18,7 +18,8 @@ from producers.feeds.live import LiveFeed
 from producers.feeds.recorded import RecordedFeed
 from producers.feeds.source import RefusedError
 from producers.feeds.sources import SOURCES
-from producers.venue_server.server import VenueServer, replayed
+from producers.venue_server.faults import replayed
+from producers.venue_server.server import VenueServer
 from schemas.errors import SettingsError
 from schemas.events import Book, Quote, Tick, Trade
 from schemas.sections import Capture

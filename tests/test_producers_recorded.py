@@ -133,7 +133,7 @@ async def test_a_book_that_crosses_is_a_broken_chain(tmp_path):
     crossing = frame_depth(3, 3, bids='[["102.0","1"]]')
     file = capture(tmp_path / "a", frame_depth(1, 2), frame_snapshot(2), crossing)
 
-    assert [type(o) for o in await observations_of(file)] == [Lost, Restored]
+    assert [type(o) for o in await observations_of(file)] == [Lost]
 
 
 async def test_broken_lines_are_skipped_with_file_and_number(tmp_path, caplog):

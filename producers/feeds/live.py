@@ -154,6 +154,7 @@ class LiveFeed:
                 links.joined(link, clock())
                 if self._mending.lost:
                     batch += self._kept(await self._mending.restore(link.confirmed_at))
+                    batch += self._selection.await_books(link.confirmed_at)
         for link in [link for link in links.all if link.over]:
             batch += self._drop(link, clock())
         batch += [Note(ts_recv=self._now(), reason=fault) for fault in self._raw.flush()]

@@ -1,24 +1,26 @@
 """A venue on a local port: recorded frames, told to whoever subscribes, at any pace.
 
-As at a real venue, who is not connected misses what is told meanwhile. On command it closes
-connections, refuses new ones, or falls silent.
+As at a real venue, who is not connected misses what is told meanwhile, and its history over HTTP
+has it. On command it closes connections, refuses new ones, falls silent, lags, fails over HTTP, or
+spoils frames.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from producers.frame_queue import Frame
+from producers.venue_server.faults import Faults
 from producers.venue_server.protocols import answers
+from producers.venue_server.trade_history import TradeHistory
 from schemas.errors import DataError
 
 HOST: Final = "127.0.0.1"
-REST_PREFIXES: Final = ("/api/", "/fapi/")
 
 
 class VenueServer:
@@ -31,8 +33,16 @@ class VenueServer:
         """Takes no connection while True."""
         self.mute_answers = False
         """Confirms nothing while True."""
+        self.delay_s = 0.0
+        """By which each frame comes late."""
+        self.http_trouble: tuple[int, str] | None = None
+        """Status and body of every reply over HTTP while the venue has troubles."""
+        self.faults = Faults()
+        """Of the frames that are told."""
         self.snapshots: dict[str, bytes] = {}
         """Replies over HTTP, by symbol in capitals."""
+        self.opening: Callable[[str], list[bytes]] = lambda _: []
+        """What is told to one who sends a message, after the answers: the books as they are."""
         self.not_found = 0
         """Requests over HTTP that could not be answered."""
         self.told = 0
@@ -44,6 +54,7 @@ class VenueServer:
         self.clients: set[web.WebSocketResponse] = set()
         """Who has subscribed."""
         self._subscribed = asyncio.Event()
+        self._history = TradeHistory(venue)
 
     @asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[int]:
@@ -78,6 +89,19 @@ class VenueServer:
             else:
                 await client.send_str(text)
 
+    async def tell(self, frame: bytes) -> list[bytes]:
+        """Let a frame happen; return what was said of it to those who hear."""
+        self.told += 1
+        self._history.keep(frame)
+        if self.silent or not self.clients:
+            return []
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        spoiled = self.faults.spoiled(frame)
+        for part in spoiled:
+            await self._say_if_heard(part)
+        return spoiled
+
     async def _tell(self) -> None:
         await self._subscribed.wait()
         clock = asyncio.get_running_loop().time
@@ -87,9 +111,7 @@ class VenueServer:
             if self._speed is not None:
                 due = began + (ts_recv - first) / 1e9 / self._speed
                 await asyncio.sleep(max(0.0, due - clock()))
-            if not self.silent:
-                await self._say_if_heard(frame)
-            self.told += 1
+            await self.tell(frame)
         self.over.set()
 
     async def _say_if_heard(self, frame: bytes) -> None:
@@ -101,7 +123,7 @@ class VenueServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.refusing:
             return web.Response(status=503, text="maintenance")
-        if request.path.startswith(REST_PREFIXES):
+        if request.headers.get("Upgrade", "").lower() != "websocket":
             return self._over_http(request)
         client = web.WebSocketResponse()
         await client.prepare(request)
@@ -115,37 +137,24 @@ class VenueServer:
 
     async def _hear(self, client: web.WebSocketResponse, message: str) -> None:
         try:
-            for frame in answers(self._venue, message) if not self.mute_answers else ():
+            said = [*answers(self._venue, message), *self.opening(message)]
+            # From the first answer on nothing that is told is missed.
+            self.clients.add(client)
+            for frame in said if not self.mute_answers else ():
                 await client.send_str(frame.decode())
         except DataError as error:
             await client.send_str(f'{{"error":"{error.what}"}}')
             return
-        self.clients.add(client)
         self._subscribed.set()
 
     def _over_http(self, request: web.Request) -> web.Response:
-        body = self.snapshots.get(request.query.get("symbol", "").upper())
+        if self.http_trouble is not None:
+            status, text = self.http_trouble
+            return web.Response(status=status, text=text, content_type="text/html")
+        body = self._history.reply(request.path, request.query)
+        if body is None:
+            body = self.snapshots.get(request.query.get("symbol", "").upper())
         if body is None:
             self.not_found += 1
             return web.Response(status=404, text="no such symbol")
         return web.Response(body=body, content_type="application/json")
-
-
-def replayed(frames: Iterable[Frame], faults: dict[int, str]) -> Iterator[Frame]:
-    """Yield frames with faults by number: drop, double, swap (with the next), cut."""
-    held: Frame | None = None
-    for number, (ts_recv, frame) in enumerate(frames):
-        fault = faults.get(number)
-        if fault == "drop":
-            continue
-        if fault == "swap":
-            held = ts_recv, frame
-            continue
-        yield ts_recv, frame[: len(frame) // 2] if fault == "cut" else frame
-        if fault == "double":
-            yield ts_recv, frame
-        if held is not None:
-            yield ts_recv, held[1]
-            held = None
-    if held is not None:
-        yield held
