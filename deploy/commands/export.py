@@ -44,10 +44,11 @@ def export(
     if style not in FORMATS:
         raise UnknownNameError.of("format", style, FORMATS)
     name, opened = _target(style, session, gzip=gzip)
-    connections = Connections(load_settings().questdb, 1)
+    questdb = load_settings().questdb
+    connections = Connections(questdb, 1)
     task = f"exporting {session}"
     with Shown() as progress:
-        events = recorded(connections.ask, session)
+        events = recorded(questdb, connections.ask, session)
         if dry_run:
             typer.echo(f"{sum(1 for _ in until_end(events))} events to {out / name}")
             return

@@ -185,7 +185,7 @@ class Store:
 
         They are in the order of ``seq``, at bounded memory. The epoch is 0 and so are ``counts``.
         """
-        return recorded(self.ask, session, first_seq)
+        return recorded(self._settings, self.ask, session, first_seq)
 
 
 def _no_aggregator(
