@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from schemas.errors import DataError
 
@@ -26,6 +27,7 @@ def split_instrument(name: str) -> tuple[str, str]:
     return symbol, venue
 
 
+@lru_cache(maxsize=10_000)
 def instrument_of(symbol: str, venue: str) -> str:
     """Join a symbol and a venue, both in capitals, or raise ``DataError``."""
     return check_instrument(f"{symbol.upper()}.{venue.upper()}")

@@ -7,7 +7,6 @@ Checksum": after each update the CRC-32 of the ten best levels a side, in the di
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -57,8 +56,8 @@ class _Trade(Struct):
 
 class _Level(Struct):
     # The digits as sent, zeros at the end included, are what the checksum is of.
-    price: Decimal
-    qty: Decimal
+    price: Raw
+    qty: Raw
 
 
 class _Book(Struct):
@@ -146,7 +145,7 @@ class KrakenParser:
 
     def _book(self, ts_recv: int, book: _Book, *, fresh: bool) -> list[Observation]:
         bids, asks = (
-            [checked_level(f"{level.price:f}", f"{level.qty:f}") for level in side]
+            [checked_level(str(level.price, "ascii"), str(level.qty, "ascii")) for level in side]
             for side in (book.bids, book.asks)
         )
         change = Change(

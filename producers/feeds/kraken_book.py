@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Final
 from zlib import crc32
 
 from producers.books import Change, CheckedBook
 from producers.order_book import BookLevel, level_of
+from schemas.errors import DataError
 
 CHECKED_LEVELS: Final = 10
 
@@ -32,8 +34,12 @@ class KrakenBook(CheckedBook):
 
 def checked_level(price: str, size: str) -> BookLevel:
     """Read a level as sent: the zeros at the end are part of the checksum."""
-    return level_of(price, size, _digits(price) + _digits(size))
-
-
-def _digits(number: str) -> str:
-    return number.replace(".", "").lstrip("0")
+    digits = price.replace(".", "").lstrip("0") + size.replace(".", "").lstrip("0")
+    if not digits.isdecimal():
+        # An exponent, or no number.
+        try:
+            price, size = f"{Decimal(price):f}", f"{Decimal(size):f}"
+        except InvalidOperation as error:
+            raise DataError("not a level of a book", f"{price} {size}"[:80]) from error
+        digits = price.replace(".", "").lstrip("0") + size.replace(".", "").lstrip("0")
+    return level_of(price, size, digits)

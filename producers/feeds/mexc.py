@@ -53,9 +53,13 @@ class _Deal(Struct, rename={"price": "p", "contracts": "v", "taker": "T", "time"
     id: str | int | None = None
 
 
+_Level = tuple[float, float, float]
+"""Price, contracts, orders."""
+
+
 class _Depth(Struct):
-    bids: list[tuple[float, float, float]]
-    asks: list[tuple[float, float, float]]
+    bids: list[_Level]
+    asks: list[_Level]
     version: int
     begin: int | None = None
     """The first of several versions in one update."""
@@ -75,16 +79,32 @@ class _Reply(Struct):
 
 
 class _Contract(NamedTuple):
-    """Base units of one contract, and the decimals of a size in base units."""
+    """Base units of one contract, as a fraction: dividing once gives the nearest double."""
 
-    size: float
-    decimals: int
+    units: int
+    per: int
+    decimals: int | None
+    """Of a size in base units, which is rounded to them; None where contracts are whole."""
+
+    @classmethod
+    def of(cls, detail: _Detail) -> _Contract:
+        size = detail.size
+        exponent = size.as_tuple().exponent
+        if not isinstance(exponent, int) or size <= 0:
+            raise DataError("contract size is no size", str(size)[:80])
+        units, per = size.as_integer_ratio()
+        places = max(0, -exponent) + detail.decimals if detail.decimals else None
+        return cls(units, per, places)
 
     def base(self, contracts: float) -> float:
-        return round(contracts * self.size, self.decimals)
+        size = contracts * self.units / self.per
+        return size if self.decimals is None else round(size, self.decimals)
 
-    def levels(self, rows: Sequence[tuple[float, float, float]]) -> list[Level]:
-        return [(price, self.base(contracts)) for price, contracts, _ in rows]
+    def levels(self, rows: Sequence[_Level]) -> list[Level]:
+        if self.decimals is not None:
+            return [(price, self.base(contracts)) for price, contracts, _ in rows]
+        units, per = self.units, self.per
+        return [(price, contracts * units / per) for price, contracts, _ in rows]
 
 
 _Market = list[_Deal] | tuple[int, _Depth] | _Depth
@@ -168,11 +188,7 @@ class MexcParser:
         return [Lost(ts_recv=ts_recv, reason="contract size is not known", instruments=names)]
 
     def _detail(self, ts_recv: int, symbol: str, detail: _Detail) -> list[Observation]:
-        exponent = detail.size.as_tuple().exponent
-        if not isinstance(exponent, int) or detail.size <= 0:
-            raise DataError("contract size is no size", f"{symbol}: {detail.size}"[:200])
-        decimals = max(0, -exponent) + detail.decimals
-        self._contracts[symbol] = _Contract(float(detail.size), decimals)
+        self._contracts[symbol] = _Contract.of(detail)
         waiting = self._waiting.pop(symbol, None)
         if waiting is None:
             return []

@@ -20,7 +20,7 @@ from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
 from producers.feeds import okx_history
 from producers.feeds.source import RefusedError, Request, Source
-from producers.order_book import BookLevel, level_of
+from producers.order_book import level_of
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Quote, Side, Trade
 from schemas.instruments import instrument_of, split_instrument
@@ -149,17 +149,13 @@ def _change(instrument: str, ts_recv: int, update: _Book, *, fresh: bool) -> Cha
         instrument=instrument,
         ts_event=update.ts * NS_PER_MS,
         ts_recv=ts_recv,
-        bids=[_level(*row) for row in update.bids],
-        asks=[_level(*row) for row in update.asks],
+        bids=[level_of(price, size, f"{price}:{size}") for price, size, _, _ in update.bids],
+        asks=[level_of(price, size, f"{price}:{size}") for price, size, _, _ in update.asks],
         fresh=fresh,
         update_id=update.sequence,
         previous_id=None if fresh else update.previous,
         checksum=update.checksum,
     )
-
-
-def _level(price: str, size: str, *_: str) -> BookLevel:
-    return level_of(price, size, f"{price}:{size}")
 
 
 def _trade(instrument: str, ts_recv: int, trade: _Trade) -> Trade:
