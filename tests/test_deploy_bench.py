@@ -1,18 +1,27 @@
 from __future__ import annotations
 
+from collections import Counter
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from builders import T0
 from deploy.bench import by_hand
 from deploy.bench.__main__ import app
+from deploy.bench.capture import capture, capture_memory
+from deploy.bench.captured import CASES
 from deploy.bench.meter import Meter, Span
 from deploy.bench.peers import PEERS, environment
 from deploy.bench.reads import QUESTIONS
 from deploy.bench.report import Round, report
 from deploy.bench.rounds import PARTS, measure
-from schemas.events import NS_PER_S
+from deploy.bench.venue_frames import WORDS, frames
+from producers.feeds.sources import SOURCES
+from schemas.events import NS_PER_S, Book, Trade
 from schemas.settings import Settings
 
 TICKS = 20_000
@@ -130,7 +139,8 @@ def test_an_unknown_part_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.stack
 async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
-    parts = set(PARTS) - {"peers", "latency", "scale", "recovery", "workers", "reads"}
+    apart = {"peers", "latency", "scale", "recovery", "workers", "reads", "capture"}
+    parts = set(PARTS) - apart
 
     figures = report(await measure(settings, TICKS, 1, parts, lambda _: None))
 
@@ -177,3 +187,39 @@ async def test_reads_are_measured_beside_the_bare_queries(settings: Settings) ->
     assert found["concurrent_written_per_second"] > 0
     assert found["bulk_ratio_to_bare"] > 0
     assert len(figures["targets"]) == 2 * len(QUESTIONS) + 3
+
+
+@pytest.mark.parametrize("venue", WORDS)
+def test_a_made_market_is_read_whole_by_the_parser_of_its_venue(venue: str) -> None:
+    parser, count = SOURCES[venue].parser(venue, 20), 2_000
+    some = list(islice(frames(venue), count))
+
+    told = [o for frame in some for o in parser.parse(T0, frame)]
+
+    kinds = Counter(type(o) for o in told)
+    assert kinds.keys() == {Trade, Book}
+    assert count - 10 < kinds.total() <= count
+    assert not parser.broken
+    assert len({o.bids[0] for o in told if isinstance(o, Book)}) > 1
+
+
+@pytest.mark.parametrize("venue", WORDS)
+def test_each_venue_is_measured_beside_ccxt_which_has_the_same_book_at_the_end(venue: str) -> None:
+    cases = ("read", "record", "ccxt") if find_spec("ccxt") else ("read", "record")
+
+    for case in cases:
+        assert msgspec.json.decode(CASES[case](venue, 2_000), type=Span).cpu_us > 0
+
+
+async def test_what_capturing_costs_is_held_against_its_targets() -> None:
+    said: list[str] = []
+
+    figures = await capture(10_000, said.append, ("KRAKEN",))
+    memory = await capture_memory(1_000, said.append)
+
+    assert figures["kraken_read_cpu_us"] > 0
+    assert ("kraken_times_ccxt" in figures) is bool(find_spec("ccxt"))
+    assert memory["rss_mb"] > memory["growth_mb"]
+    assert len(said) == 2
+    targets = report([Round(figures={"capture": figures, "capture_memory": memory})])["targets"]
+    assert "capture_memory.growth_mb" in targets

@@ -25,7 +25,13 @@ Tell = Callable[[str], None]
 async def run_case(case: str, settings: Settings, kind: str, count: int) -> Span:
     """Run one case of ``subject`` on these settings."""
     command = (sys.executable, "-P", "-m", "deploy.bench.subject", case, kind, str(count))
-    return await _run(case, command, as_environment(settings))
+    return _span(await _run(case, command, as_environment(settings)))
+
+
+async def run_captured(case: str, venue: str, count: int) -> bytes:
+    """Run one case of ``captured`` over so many frames; return the line that it prints."""
+    command = (sys.executable, "-P", "-m", "deploy.bench.captured", case, venue, str(count))
+    return await _run(f"{case} {venue}", command, {})
 
 
 async def run_peer(peer: str, settings: Settings, count: int) -> Span:
@@ -34,10 +40,16 @@ async def run_peer(peer: str, settings: Settings, count: int) -> Span:
     topics = (f"{settings.namespace}.{topic}" for topic in (TICKS, PEER_CANDLES))
     arguments = (settings.kafka.servers, *topics, str(count))
     command = (str(python), "-P", "-m", f"deploy.bench.peers.{peer}", *arguments)
-    return await _run(peer, command, {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"})
+    environment = {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"}
+    return _span(await _run(peer, command, environment))
 
 
-async def _run(name: str, command: tuple[str, ...], environment: dict[str, str]) -> Span:
+def _span(line: bytes) -> Span:
+    return msgspec.json.decode(line, type=Span)
+
+
+async def _run(name: str, command: tuple[str, ...], environment: dict[str, str]) -> bytes:
+    """Return the last line that a process prints."""
     process = await asyncio.create_subprocess_exec(
         *command, env=child_environment(**environment), stdout=asyncio.subprocess.PIPE
     )
@@ -52,4 +64,4 @@ async def _run(name: str, command: tuple[str, ...], environment: dict[str, str])
             await process.wait()
     if process.returncode:
         raise TickerplantError(f"{name} failed", f"exit code {process.returncode}", "see above")
-    return msgspec.json.decode(output.splitlines()[-1], type=Span)
+    return output.splitlines()[-1]

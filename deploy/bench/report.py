@@ -10,6 +10,7 @@ from typing import Any, Final
 from deploy.bench.meter import Span
 from deploy.bench.peers import PEERS
 from deploy.bench.reads import QUESTIONS
+from deploy.bench.venue_frames import WORDS
 
 Figures = dict[str, dict[str, float]]
 
@@ -23,12 +24,14 @@ AT_LEAST: Final = {
     ("instruments", "rate_kept"): 0.7,
     ("workers", "times_one"): 1.7,
     ("reads", "bulk_ratio_to_bare"): 0.7,
+    **{("capture", f"{venue.lower()}_times_ccxt"): 3.0 for venue in WORDS},
 }
 AT_MOST: Final = {
     ("stream", "ratio_to_bare"): 1.6,
     ("intervals", "ratio_to_five"): 1.25,
     ("latency", "p99_ratio_to_echo"): 3.0,
     ("scale", "memory_growth_mb"): 150.0,
+    ("capture_memory", "growth_mb"): 20.0,
     # The session timeout of the group, and 5 s.
     ("recovery", "kill_to_caught_up_s"): 15.0,
     ("store_trades", "ratio_to_bare"): 8.0,

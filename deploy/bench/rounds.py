@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from deploy.bench.capture import capture, capture_memory
 from deploy.bench.latency import latency
 from deploy.bench.meter import Span
 from deploy.bench.peers import PEERS
@@ -23,7 +24,7 @@ from schemas.settings import Settings
 
 PARTS: Final = (
     *("produce", "stream", "peers", "intervals", "instruments", "workers"),
-    *("latency", "scale", "recovery", "store", "reads", "end_to_end"),
+    *("latency", "scale", "recovery", "store", "reads", "end_to_end", "capture"),
 )
 BOOKS_SHARE: Final = 4
 """One book for so many ticks asked for: a book of 20 levels is ten trades."""
@@ -65,7 +66,7 @@ class _Round:
 
     async def run(self, *, first: bool) -> None:
         settings, ticks, parts = self._settings, self._ticks, self._parts
-        if parts - {"latency", "scale", "recovery", "reads", "end_to_end"}:
+        if parts - {"latency", "scale", "recovery", "reads", "end_to_end", "capture"}:
             async with scratch_namespace(settings) as own:
                 await self._trades(own)
         if parts & {"produce", "store"}:
@@ -75,18 +76,26 @@ class _Round:
             for name, market in VARIANTS[part].items():
                 async with scratch_namespace(with_market(settings, **market)) as own:
                     await self._streamed(own, name)
-        if "latency" in parts:
-            self._figures("latency", await latency(settings, ticks))
-        if "scale" in parts and first:
-            self._figures("scale", await scale(settings, ticks))
-        if "recovery" in parts and first:
-            self._figures("recovery", await recovery(settings, ticks))
-        if "reads" in parts and first:
-            self._figures("reads", await reads(settings, ticks))
+        await self._alone(first=first)
         if "end_to_end" in parts:
             async with scratch_namespace(settings) as own:
                 span = self.found.spans["end_to_end"] = await end_to_end(own, ticks)
                 self._tell(f"end_to_end: {span.per_second:,.0f} ticks/s")
+
+    async def _alone(self, *, first: bool) -> None:
+        """Run the parts that share no market with others; the long ones once."""
+        settings, ticks, parts, tell = self._settings, self._ticks, self._parts, self._tell
+        if "latency" in parts:
+            self._figures("latency", await latency(settings, ticks))
+        if "capture" in parts:
+            self._figures("capture", await capture(ticks, tell))
+        if not first:
+            return
+        if "capture" in parts:
+            self._figures("capture_memory", await capture_memory(ticks, tell))
+        for part, measure_part in (("scale", scale), ("recovery", recovery), ("reads", reads)):
+            if part in parts:
+                self._figures(part, await measure_part(settings, ticks))
 
     async def _trades(self, own: Settings) -> None:
         """Run all that reads the trades of the usual market."""
