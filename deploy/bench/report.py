@@ -24,6 +24,7 @@ AT_LEAST: Final = {
     ("instruments", "rate_kept"): 0.7,
     ("workers", "times_one"): 1.7,
     ("reads", "bulk_ratio_to_bare"): 0.7,
+    ("replay", "ratio_to_bare"): 0.5,
     **{("capture", f"{venue.lower()}_times_ccxt"): 3.0 for venue in WORDS},
 }
 AT_MOST: Final = {
@@ -38,6 +39,7 @@ AT_MOST: Final = {
     ("store_books", "ratio_to_bare"): 8.0,
     ("reads", "candles_p50_ms"): 15.0,
     ("reads", "concurrent_p99_ms"): 500.0,
+    **{("replay", f"error_p99_ms_at_{speed}x"): 5.0 for speed in (1, 10)},
     **{("reads", f"{question}_cold_ms"): 500.0 for question in QUESTIONS},
     **{("reads", f"{question}_ratio_to_bare"): 3.0 for question in QUESTIONS},
 }

@@ -12,6 +12,7 @@ from deploy.bench.peers import PEERS
 from deploy.bench.processes import Tell, run_case, run_peer
 from deploy.bench.reads import reads
 from deploy.bench.recovery import recovery
+from deploy.bench.replay import replay
 from deploy.bench.report import Round
 from deploy.bench.scale import scale
 from deploy.bench.scratch import TICKS, copy_ticks, log_ends, scratch_namespace
@@ -24,7 +25,7 @@ from schemas.settings import Settings
 
 PARTS: Final = (
     *("produce", "stream", "peers", "intervals", "instruments", "workers"),
-    *("latency", "scale", "recovery", "store", "reads", "end_to_end", "capture"),
+    *("latency", "scale", "recovery", "store", "reads", "replay", "end_to_end", "capture"),
 )
 BOOKS_SHARE: Final = 4
 """One book for so many ticks asked for: a book of 20 levels is ten trades."""
@@ -66,7 +67,7 @@ class _Round:
 
     async def run(self, *, first: bool) -> None:
         settings, ticks, parts = self._settings, self._ticks, self._parts
-        if parts - {"latency", "scale", "recovery", "reads", "end_to_end", "capture"}:
+        if parts - {"latency", "scale", "recovery", "reads", "replay", "end_to_end", "capture"}:
             async with scratch_namespace(settings) as own:
                 await self._trades(own)
         if parts & {"produce", "store"}:
@@ -77,6 +78,8 @@ class _Round:
                 async with scratch_namespace(with_market(settings, **market)) as own:
                     await self._streamed(own, name)
         await self._alone(first=first)
+        if "replay" in parts:
+            self._figures("replay", await replay(settings, ticks))
         if "end_to_end" in parts:
             async with scratch_namespace(settings) as own:
                 span = self.found.spans["end_to_end"] = await end_to_end(own, ticks)

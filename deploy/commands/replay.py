@@ -95,7 +95,6 @@ async def _play(session: Any) -> ReplayStatus:
     from deploy.replaying import Stage, replay
 
     settings = load_settings()
-    sys.setswitchinterval(0.000_5)  # what reads ahead must not make the pace wait
     latest: list[ReplayStatus] = []
     with Store(settings.questdb) as store, ReplayView(time.monotonic) as view:
         recordings = await asyncio.to_thread(stored_recordings, store, session.plan)
