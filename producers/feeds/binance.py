@@ -20,9 +20,10 @@ from producers.feed import Observation
 from producers.feeds import binance_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.snapshot_books import SnapshotBooks
+from producers.venue_clock import VenueClock
 from producers.venue_times import milli_or_micro_ns
 from schemas.errors import DataError
-from schemas.events import Level, Quote, Trade
+from schemas.events import NS_PER_MS, Level, Quote, Trade
 from schemas.instruments import instrument_of
 
 SPOT: Final = "BINANCE"
@@ -195,6 +196,7 @@ SOURCE_SPOT: Final = Source(
     venue=SPOT,
     url="wss://stream.binance.com:9443/stream",
     rest_url="https://api.binance.com",
+    clock=VenueClock("/api/v3/time", ("serverTime",), NS_PER_MS),
     parser=BinanceParser,
     subscribe=_subscribe,
     snapshot_path=partial(_snapshot_path, "/api/v3"),
@@ -208,6 +210,7 @@ SOURCE_USDM: Final = Source(
     venue=USDM,
     url="wss://fstream.binance.com/stream",
     rest_url="https://fapi.binance.com",
+    clock=VenueClock("/fapi/v1/time", ("serverTime",), NS_PER_MS),
     parser=BinanceParser,
     subscribe=_subscribe,
     snapshot_path=partial(_snapshot_path, "/fapi/v1"),

@@ -18,6 +18,7 @@ from producers.feed import Observation
 from producers.feeds import bybit_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel
+from producers.venue_clock import VenueClock
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Side, Trade
 from schemas.instruments import instrument_of, split_instrument
@@ -216,6 +217,7 @@ SOURCE: Final = Source(
     venue=VENUE,
     url="wss://stream.bybit.com/v5/public/spot",
     rest_url="https://api.bybit.com",
+    clock=VenueClock("/v5/market/time", ("result", "timeNano"), 1),
     parser=BybitParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,

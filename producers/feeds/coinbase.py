@@ -19,9 +19,10 @@ from producers.feed import Lost, Observation, Restored
 from producers.feeds import coinbase_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import BookLevel
+from producers.venue_clock import VenueClock
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
-from schemas.events import Quote, Trade
+from schemas.events import NS_PER_S, Quote, Trade
 from schemas.instruments import instrument_of, split_instrument
 from schemas.topics import TRADES
 
@@ -184,6 +185,7 @@ SOURCE: Final = Source(
     venue=VENUE,
     url="wss://ws-feed.exchange.coinbase.com",
     rest_url="https://api.exchange.coinbase.com",
+    clock=VenueClock("/time", ("epoch",), NS_PER_S),
     parser=CoinbaseParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,

@@ -19,9 +19,10 @@ from producers.feeds import kraken_history
 from producers.feeds.kraken_book import KrakenBook, checked_level
 from producers.feeds.kraken_v1 import KrakenV1Parser, is_v1
 from producers.feeds.source import RefusedError, Request, Source
+from producers.venue_clock import VenueClock
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
-from schemas.events import Quote, Side, Trade
+from schemas.events import NS_PER_S, Quote, Side, Trade
 from schemas.instruments import instrument_of, split_instrument
 
 VENUE: Final = "KRAKEN"
@@ -190,6 +191,7 @@ SOURCE: Final = Source(
     venue=VENUE,
     url="wss://ws.kraken.com/v2",
     rest_url="https://api.kraken.com",
+    clock=VenueClock("/0/public/Time", ("result", "unixtime"), NS_PER_S),
     parser=KrakenParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,

@@ -19,6 +19,7 @@ from producers.book_builder import Update
 from producers.feed import Lost, Observation, Restored
 from producers.feeds.source import RefusedError, Request, Source
 from producers.snapshot_books import SnapshotBooks
+from producers.venue_clock import VenueClock
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, NS_PER_S, Level, Side, Trade
 from schemas.instruments import instrument_of
@@ -253,6 +254,7 @@ SOURCE: Final = Source(
     venue=VENUE,
     url="wss://contract.mexc.com/edge",
     rest_url="https://api.mexc.com",
+    clock=VenueClock("/api/v1/contract/ping", ("data",), NS_PER_MS),
     parser=MexcParser,
     subscribe=_subscribe,
     snapshot_path=_path,

@@ -19,6 +19,7 @@ from producers.feed import Observation
 from producers.feeds.mexc_frames import unwrap
 from producers.feeds.source import RefusedError, Request, Source
 from producers.snapshot_books import SnapshotBooks
+from producers.venue_clock import VenueClock
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Level, Quote, Side, Trade
 from schemas.instruments import instrument_of
@@ -150,6 +151,7 @@ SOURCE: Final = Source(
     venue=VENUE,
     url="wss://wbs-api.mexc.com/ws",
     rest_url="https://api.mexc.com",
+    clock=VenueClock("/api/v3/time", ("serverTime",), NS_PER_MS),
     parser=MexcSpotParser,
     subscribe=_subscribe,
     snapshot_path=_snapshot_path,

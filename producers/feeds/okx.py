@@ -21,6 +21,7 @@ from producers.feed import Observation
 from producers.feeds import okx_history
 from producers.feeds.source import RefusedError, Request, Source
 from producers.order_book import level_of
+from producers.venue_clock import VenueClock
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Quote, Side, Trade
 from schemas.instruments import instrument_of, split_instrument
@@ -195,6 +196,7 @@ SOURCE: Final = Source(
     venue=VENUE,
     url="wss://ws.okx.com:8443/ws/v5/public",
     rest_url="https://www.okx.com",
+    clock=VenueClock("/api/v5/public/time", ("data", 0, "ts"), NS_PER_MS),
     parser=OkxParser,
     subscribe=_subscribe,
     resubscribe=_resubscribe,

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from producers.feed import Observation
 from producers.feeds.history import History
+from producers.venue_clock import VenueClock
 from schemas.errors import DataError
 
 
@@ -60,6 +61,7 @@ class Source:
     history: History | None = None
     numbered: bool = False
     """Whether the ids of an instrument's trades are numbers without holes."""
+    clock: VenueClock | None = None
     symbols_max: int = 100
     """On one connection."""
     ping: bytes | None = None
