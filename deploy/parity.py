@@ -17,7 +17,8 @@ from consumers.store.sql import database
 from consumers.store.streamed import KEY, SUMS, VALUES
 from deploy import kafka_admin
 from deploy.recordings import StoredRecordings, stored_recordings
-from deploy.replaying import Session, Stage, remove_run, replay
+from deploy.replay_runs import remove_run
+from deploy.replaying import Run, Stage, replay
 from schemas.codec import candle_decoder, decode
 from schemas.errors import TickerplantError
 from schemas.events import Candle
@@ -75,11 +76,11 @@ async def check_parity(
     with Store(settings.questdb) as store:
         recordings = await asyncio.to_thread(stored_recordings, store, plan)
         stage = Stage(show=show, finish=partial(compare, found=found, recordings=recordings))
-        replayed = Session(f"parity-{run}", plan, speed=None)
+        replayed = Run(f"parity-{run}", plan, speed=None)
         try:
             status = await replay(settings, replayed, recordings, stage=stage)
         except TickerplantError:
-            await remove_run(settings, replayed.run)
+            await remove_run(settings, replayed.name)
             raise
     found.events = status.events
     return found
@@ -95,7 +96,7 @@ async def compare(own: Settings, *, found: Findings, recordings: StoredRecording
         for interval in sorted(known | stored, key=INTERVALS.index):
             replayed = await _emissions(own, found.session, interval)
             live = streamed.last_candles(db, found.session, interval)
-            judge = _Judge(known, missed)
+            judge = Judge(known, missed)
             await asyncio.to_thread(judge.compare, live, replayed)
             found.candles += judge.candles
             found.different += judge.different
@@ -117,11 +118,11 @@ async def _emissions(own: Settings, session: str, interval: str) -> dict[Key, Va
             key = tuple(getattr(event, name) for name in KEY)
             place = event.epoch, event.seq
             if key not in last or last[key][:2] <= place:
-                last[key] = *place, _values(getattr(event, name) for name in VALUES)
+                last[key] = *place, plain_values(getattr(event, name) for name in VALUES)
     return {key: values for key, (_, _, values) in last.items()}
 
 
-class _Judge:
+class Judge:
     """Compares the candles of an interval."""
 
     def __init__(self, known: set[str], missed: set[tuple[str, str, int]]) -> None:
@@ -133,7 +134,7 @@ class _Judge:
 
     def compare(self, live: Iterable[tuple[Any, ...]], replayed: dict[Key, Values]) -> None:
         for row in live:
-            key, values = row[: len(KEY)], _values(row[len(KEY) :])
+            key, values = row[: len(KEY)], plain_values(row[len(KEY) :])
             self._judge(key, values, replayed.pop(key, None))
         for key, values in replayed.items():
             self._judge(key, None, values)
@@ -172,7 +173,7 @@ class _Judge:
         return "gap" if "flags" in wrong else "revision" if "revision" in wrong else "values"
 
 
-def _values(fields: Iterable[Any]) -> Values:
+def plain_values(fields: Iterable[Any]) -> Values:
     """Bring the values of a candle into one form, whichever side they come from."""
     return tuple(map(_plain, VALUES, fields))
 

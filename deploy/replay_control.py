@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from deploy import kafka_admin
-from deploy.replaying import last_status, run_settings, run_topics
+from deploy.replay_runs import last_status, run_settings, run_topics, runs
 from deploy.times import UNITS_NS, parse_time
 from producers.publisher import Publisher
 from producers.replay.obedience import FINEST
@@ -18,7 +18,6 @@ from schemas.events import NS_PER_MS
 from schemas.health import Health
 from schemas.intervals import check_interval
 from schemas.replay_control import (
-    PREFIX,
     SPEED_MAX,
     SPEED_MIN,
     Command,
@@ -33,20 +32,10 @@ from schemas.replay_control import (
     decode_message,
 )
 from schemas.settings import Settings
-from schemas.topics import CONTROL_REPLAY
 
 ANSWER_S_MAX: Final = 15.0
 COMMANDS: Final = ("pause", "resume", "seek", "step", "speed", "stop")
 _BY: Final = re.compile(r"([+-])([0-9]{1,9})(ms|[smhdw])")
-
-
-async def runs(settings: Settings) -> list[str]:
-    """Return the runs that have a control topic."""
-    suffix = f".{CONTROL_REPLAY.name}"
-    async with kafka_admin.admin(settings) as client:
-        names: list[str] = await client.list_topics()
-    found = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
-    return sorted(name.removeprefix(PREFIX) for name in found if name.startswith(PREFIX))
 
 
 async def status_of(settings: Settings, run: str) -> ReplayStatus:
@@ -64,7 +53,9 @@ async def send(settings: Settings, run: str, command: Command) -> ReplayStatus:
     Raises ``UnknownNameError``, ``TimedOutError`` if nobody plays the run, and ``SettingsError``
     if it refuses.
     """
-    await status_of(settings, run)
+    status = await status_of(settings, run)
+    if status.state == "ended":
+        raise SettingsError("the run has ended", run, f"remove it: tickerplant replay rm {run}")
     own, topic = run_settings(settings, run), control_topic(run)
     async with Publisher(own, Health(), stage="replay") as publisher:
         time_ms = time.time_ns() // NS_PER_MS

@@ -6,26 +6,23 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from deploy import kafka_admin
-from deploy.local.lock import exclusive
-from deploy.local.state import Process, end
 from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_beside
+from deploy.replay_runs import alone, last_status, run_settings, run_topics, worker_file
 from deploy.stored import reach
 from producers.replay.inbox import Inbox
 from producers.replay.play import Before, Recordings, Replay
 from producers.replay.telling import Mark, Place
 from schemas.codec import input_decoder
-from schemas.errors import AlreadyRunningError, SettingsError, UnavailableError
-from schemas.events import CandleRules
+from schemas.errors import SettingsError, UnavailableError
 from schemas.health import Health
 from schemas.replay_control import (
     Plan,
@@ -33,7 +30,6 @@ from schemas.replay_control import (
     Stop,
     control_topic,
     decode_message,
-    replay_namespace,
 )
 from schemas.settings import Settings
 from schemas.topics import INPUTS
@@ -49,10 +45,10 @@ GRACE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Run:
     """A replay and how it is run here."""
 
-    run: str
+    name: str
     plan: Plan
     speed: float | None = 1.0
     """None: as fast as possible."""
@@ -74,24 +70,9 @@ class Stage:
     """Awaited at the end, while all that came of the replay is still on its topics."""
 
 
-def run_settings(
-    settings: Settings, run: str, rules: Iterable[CandleRules] | None = None
-) -> Settings:
-    """Return the settings of a run: its namespace, and quotes streamed if its sessions' were."""
-    quotes = {venue: sides for one in rules or () for venue, sides in one.quotes.items()}
-    asked = tuple(f"{venue}={'+'.join(sides)}" for venue, sides in sorted(quotes.items()))
-    return settings.model_copy(
-        update={
-            "namespace": replay_namespace(run),
-            "stream": settings.stream.model_copy(update={"quotes": asked}),
-            "produce": settings.produce.model_copy(update={"linger_ms": 0}),
-        }
-    )
-
-
 async def replay(
     settings: Settings,
-    session: Session,
+    run: Run,
     recordings: Recordings,
     *,
     stage: Stage | None = None,
@@ -101,21 +82,21 @@ async def replay(
     A run of this name that was killed goes on where it was. If it fails, its topics stay, so that
     it can go on. Raises what ``Replay.run`` does, ``AlreadyRunningError`` and ``SettingsError``.
     """
-    own = run_settings(settings, session.run, recordings.rules.values())
+    own = run_settings(settings, run.name, recordings.rules.values())
     stage = stage or Stage()
-    with _alone(settings.home, session.run), quick_turns():
-        before = await _before(own, session, recordings)
+    with alone(settings.home, run.name), quick_turns():
+        before = await _before(own, run, recordings)
         kafka_admin.check(await kafka_admin.provision(own))
-        worker = _worker(own, session.run)
-        await worker.start()
+        worker = _worker(own, run.name)
         try:
+            await worker.start()
             playing = Replay(own, recordings, before, inbox=stage.inbox, show=stage.show)
             await _play(own, playing, stage.inbox)
             await _streamed(own)
             await stage.finish(own)
         finally:
             await worker.stop()
-        if not session.keep:
+        if not run.keep:
             await kafka_admin.remove(own)
     return playing.status
 
@@ -136,62 +117,9 @@ def quick_turns() -> Iterator[None]:
         gc.set_threshold(*threshold)
 
 
-async def remove_run(settings: Settings, run: str) -> list[str]:
-    """Remove the topics of a run that nobody plays; return those that were there."""
-    with _alone(settings.home, run):
-        return await kafka_admin.remove(run_settings(settings, run))
-
-
-async def run_topics(settings: Settings, run: str) -> set[str]:
-    """Return the topics that a run has."""
-    async with kafka_admin.admin(settings) as client:
-        names: list[str] = await client.list_topics()
-    return {name for name in names if name.startswith(f"{replay_namespace(run)}.")}
-
-
-async def last_status(settings: Settings, run: str) -> ReplayStatus | None:
-    """Return how a run stood last; None if it never said."""
-    found = None
-    async for records in kafka_admin.read(settings, control_topic(run), last=1_000):
-        for record in records:
-            message = decode_message(record.value)
-            if isinstance(message, ReplayStatus):
-                found = message
-    return found
-
-
-@contextmanager
-def _alone(home: Path, run: str) -> Iterator[None]:
-    """Be the only process here that plays a run; end the worker that a killed one has left."""
-    folder = home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / f"replay-{run}.lock"
-    try:
-        with exclusive(lock, wait=False):
-            _end_leftover(_worker_file(home, run))
-            yield
-    except BlockingIOError:
-        hint = f"control it: tickerplant replay ctl {run} stop; or choose another --run"
-        raise AlreadyRunningError("this run is being played", run, hint) from None
-
-
-def _end_leftover(file: Path) -> None:
-    try:
-        left = msgspec.json.decode(file.read_bytes(), type=Process).find()
-    except (FileNotFoundError, msgspec.DecodeError):
-        return
-    if left is not None:
-        end(left)
-    file.unlink(missing_ok=True)
-
-
-def _worker_file(home: Path, run: str) -> Path:
-    return home / "run" / f"replay-{run}.worker.json"
-
-
 def _worker(own: Settings, run: str) -> Supervisor:
     """Return the stream worker of a run; where it runs is kept in a file."""
-    file = _worker_file(own.home, run)
+    file = worker_file(own.home, run)
 
     def changed() -> None:
         if supervisor.state.state == "stopped":
@@ -204,30 +132,30 @@ def _worker(own: Settings, run: str) -> Supervisor:
     return supervisor
 
 
-async def _before(own: Settings, session: Session, recordings: Recordings) -> Before:
+async def _before(own: Settings, run: Run, recordings: Recordings) -> Before:
     """Return what a killed process of this run has left, or the beginning of a new one."""
-    run, plan = session.run, session.plan
+    name, plan = run.name, run.plan
     new = ReplayStatus(
-        run=run,
+        run=name,
         plan=plan,
         state="seeking" if plan.since else "playing",
-        speed=session.speed,
+        speed=run.speed,
         target=plan.since or 0,
         first=recordings.first,
         last=recordings.last,
     )
-    topics = await run_topics(own, run)
-    status = await last_status(own, run) if control_topic(run) in topics else None
+    topics = await run_topics(own, name)
+    status = await last_status(own, name) if control_topic(name) in topics else None
     if status is None:
         if topics:  # of a run whose removal was cut short
             await kafka_admin.remove(own)
         return Before(new, {})
     if status.plan != plan:
-        hint = f"replay the same again to go on, choose another --run, or: replay rm {run}"
-        raise SettingsError("a run of this name replays something else", run, hint)
+        hint = f"replay the same again to go on, choose another --run, or: replay rm {name}"
+        raise SettingsError("a run of this name replays something else", name, hint)
     if status.state == "ended":
-        hint = f"see its topics, then: tickerplant replay rm {run}; or choose another --run"
-        raise SettingsError("the run has ended and its topics were kept", run, hint)
+        hint = f"see its topics, then: tickerplant replay rm {name}; or choose another --run"
+        raise SettingsError("the run has ended and its topics were kept", name, hint)
     status.reason = status.refused = None
     return Before(status, await _published(own, status.epoch))
 

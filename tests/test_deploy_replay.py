@@ -22,7 +22,8 @@ from deploy.local.workers import worker_beside
 from deploy.parity import Findings, compare
 from deploy.recordings import stored_recordings
 from deploy.replay_control import send, status_of
-from deploy.replaying import Session, Stage, last_status, remove_run, replay, run_topics
+from deploy.replay_runs import last_status, remove_run, run_settings, run_topics
+from deploy.replaying import Run, Stage, replay
 from deploy.stored import wait_stored
 from deploy_builders import run
 from market_files import DATA, kraken_trades
@@ -163,7 +164,7 @@ async def test_replays_at_once_give_the_candles_of_live_and_touch_neither_it_nor
         for name, plan in zip("ab", plans, strict=True):
             recordings = stored_recordings(stored, plan)
             findings, finish = found_in(recordings)
-            session = Session(f"{settings.namespace}{name}", plan, speed=None)
+            session = Run(f"{settings.namespace}{name}", plan, speed=None)
             tasks.create_task(replay(settings, session, recordings, stage=Stage(finish=finish)))
             both.append(findings)
 
@@ -199,7 +200,7 @@ async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_cand
     ]
     stage = Stage(show=lambda status: follow(script, status, stage.inbox), finish=finish)
 
-    status = await replay(settings, Session(name, plan, keep=True), recordings, stage=stage)
+    status = await replay(settings, Run(name, plan, keep=True), recordings, stage=stage)
 
     assert equal(findings), findings
     assert status.epoch == killed.epoch + 2
@@ -208,10 +209,10 @@ async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_cand
         settings.model_copy(update={"namespace": replay_namespace(name)}), stored, session
     )
     with pytest.raises(SettingsError, match="has ended"):
-        await replay(settings, Session(name, plan), recordings)
+        await replay(settings, Run(name, plan), recordings)
     other = Plan(sessions=(session,), loop=True)
     with pytest.raises(SettingsError, match="something else"):
-        await replay(settings, Session(name, other), recordings)
+        await replay(settings, Run(name, other), recordings)
     assert await remove_run(settings, name)
 
 
@@ -226,11 +227,11 @@ async def test_topics_that_are_deleted_under_a_replay_end_it_with_a_clear_error(
 
     def show(status):
         if not deleting and status.events:
-            own = replaying.run_settings(settings, name)
+            own = run_settings(settings, name)
             deleting.append(asyncio.create_task(kafka_admin.remove(own)))
 
     with pytest.raises(UnavailableError, match="topics of the replay were deleted"):
-        await replay(settings, Session(name, plan), recordings, stage=Stage(show=show))
+        await replay(settings, Run(name, plan), recordings, stage=Stage(show=show))
 
     assert await deleting[0]
 

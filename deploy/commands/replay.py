@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from deploy.commands.output import Json, Style, check_format, print_json, print_rows
-from deploy.times import parse_time
+from deploy.times import iso, parse_time
 from schemas.errors import SettingsError
 from schemas.replay_control import Plan, ReplayStatus, replay_namespace
 from schemas.settings import load_settings
@@ -67,7 +67,7 @@ def play(  # noqa: PLR0913 - the options of a command
     q stops.
     """
     from deploy.replay_control import parse_speed
-    from deploy.replaying import Session
+    from deploy.replaying import Run
 
     now = time.time_ns()
     plan = Plan(
@@ -80,14 +80,14 @@ def play(  # noqa: PLR0913 - the options of a command
     )
     name = run or token_hex(4)
     replay_namespace(name)
-    status = asyncio.run(_play(Session(name, plan, parse_speed(speed), keep)))
+    status = asyncio.run(_play(Run(name, plan, parse_speed(speed), keep)))
     if json:
         print_json(status)
     else:
         sys.stdout.write(f"run {status.run}: {status.state}, {status.events} events\n")
 
 
-async def _play(session: Any) -> ReplayStatus:
+async def _play(run: Any) -> ReplayStatus:
     from consumers.store.reading import Store
     from deploy.recordings import stored_recordings
     from deploy.replay_keys import command_of, keys
@@ -97,11 +97,11 @@ async def _play(session: Any) -> ReplayStatus:
     settings = load_settings()
     latest: list[ReplayStatus] = []
     with Store(settings.questdb) as store, ReplayView(time.monotonic) as view:
-        recordings = await asyncio.to_thread(stored_recordings, store, session.plan)
+        recordings = await asyncio.to_thread(stored_recordings, store, run.plan)
         for name, count in recordings.gaps.items():
             if count:
                 view.say(f"session {name} has {count} gaps")
-        view.say(f"run {session.run}: tickerplant replay ctl {session.run} pause")
+        view.say(f"run {run.name}: tickerplant replay ctl {run.name} pause")
 
         def show(status: ReplayStatus) -> None:
             latest[:] = [status]
@@ -115,7 +115,7 @@ async def _play(session: Any) -> ReplayStatus:
                 stage.inbox.put(command)
 
         with keys(pressed):
-            return await replay(settings, session, recordings, stage=stage)
+            return await replay(settings, run, recordings, stage=stage)
 
 
 @replay_app.command(context_settings={"ignore_unknown_options": True})  # such as -5m
@@ -141,7 +141,8 @@ def ctl(
 @replay_app.command("ls")
 def list_runs(*, style: Style = "table") -> None:
     """List the runs that have topics, with how they stood last."""
-    from deploy.replay_control import runs, status_of
+    from deploy.replay_control import status_of
+    from deploy.replay_runs import runs
 
     check_format(style)
     settings = load_settings()
@@ -150,6 +151,8 @@ def list_runs(*, style: Style = "table") -> None:
         return [await status_of(settings, run) for run in await runs(settings)]
 
     rows = [_row(status) for status in asyncio.run(statuses())]
+    if style == "table":
+        rows = [row | {"position": iso(row["position"], 3)} for row in rows]
     print_rows(style, STATUS_COLUMNS, rows, numbers=("percent", "epoch", "rate", "behind_ms"))
 
 
@@ -160,7 +163,7 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
 ) -> None:
     """Remove the topics of runs that nobody plays."""
-    from deploy.replaying import remove_run, run_topics
+    from deploy.replay_runs import remove_run, run_topics
 
     settings = load_settings()
     for run in names:
