@@ -6,9 +6,10 @@ Both are of the optional extra ``plots``.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from consumers.backtest.inputs import StoredBars
 from consumers.store.reading import Store
@@ -16,6 +17,7 @@ from deploy.backtesting import plan_of
 from deploy.times import iso
 from schemas.errors import SettingsError
 from schemas.events import NS_PER_S
+from schemas.intervals import INTERVALS, longest_ns
 from schemas.settings import Settings
 from streams.candles.aggregate import aggregate
 
@@ -29,9 +31,19 @@ FORMATS: Final = (".png", ".svg", ".pdf")
 INSTRUMENTS_MAX: Final = 6
 CANDLES_MAX: Final = 400
 """More are drawn as a line of their closes."""
+TRIPS_LARGE: Final = 100
+"""Of more, the marks are small."""
 SMALL: Final = (60, 12)
 RISING, FALLING, LINE = "#2a9d6f", "#d1495b", "#30638e"
 INSTALL: Final = "pip install 'tickerplant[plots]'"
+
+
+class _Bar(NamedTuple):
+    ts_open: int
+    open: float
+    high: float
+    low: float
+    close: float
 
 
 def draw_terminal(run: Run, curve: Sequence[Row]) -> None:
@@ -52,7 +64,8 @@ def draw_terminal(run: Run, curve: Sequence[Row]) -> None:
         plotext.plot(times, [point[name] * scale for point in curve], marker="braille")
         plotext.xticks(ticks, labels)
         plotext.title(f"{run.run}: {name}{' in percent' if scale > 1 else ''}")
-        plotext.show()
+        drawn = plotext.build()
+        sys.stdout.write((drawn if sys.stdout.isatty() else plotext.uncolorize(drawn)) + "\n")
 
 
 def draw_report(
@@ -84,10 +97,11 @@ def draw_report(
             panel.set_title(instrument, loc="left", fontsize=10)
     for panel in panels:
         panel.grid(alpha=0.25)
+        panel.ticklabel_format(axis="y", useOffset=False)
     figure.savefig(path, dpi=120)
 
 
-def _prices(panel: Axes, bars: Sequence[Any]) -> None:
+def _prices(panel: Axes, bars: Sequence[_Bar]) -> None:
     times: Any = [_moment(bar.ts_open) for bar in bars]
     if len(bars) > CANDLES_MAX:
         panel.plot(times, [bar.close for bar in bars], color="#777777", linewidth=0.7)
@@ -100,27 +114,41 @@ def _prices(panel: Axes, bars: Sequence[Any]) -> None:
 
 
 def _trades(panel: Axes, trips: Sequence[Row]) -> None:
-    for side, marker, colour in (("buy", "^", RISING), ("sell", "v", FALLING)):
-        entries = [trip for trip in trips if trip["side"] == side]
-        times: Any = [_moment(trip["entry_time"]) for trip in entries]
-        prices = [trip["entry_price"] for trip in entries]
-        label = "long" if side == "buy" else "short"
-        panel.scatter(times, prices, marker=marker, color=colour, s=22, zorder=3, label=label)
+    size = 24 if len(trips) <= TRIPS_LARGE else 8
     exits = [trip for trip in trips if trip["exit_time"]]
-    times = [_moment(trip["exit_time"]) for trip in exits]
-    prices = [trip["exit_price"] for trip in exits]
-    panel.scatter(times, prices, marker="x", color="#222222", s=16, zorder=3, label="out")
-    panel.legend(loc="upper left", fontsize=8, ncols=3)
+    for label, moment, price, marker, colour, some in (
+        ("long", "entry_time", "entry_price", "^", RISING, _of(trips, "buy")),
+        ("short", "entry_time", "entry_price", "v", FALLING, _of(trips, "sell")),
+        ("out", "exit_time", "exit_price", "x", "#222222", exits),
+    ):
+        if some:
+            times: Any = [_moment(trip[moment]) for trip in some]
+            prices = [trip[price] for trip in some]
+            drawn: Any = {"marker": marker, "color": colour, "s": size, "zorder": 3, "label": label}
+            panel.scatter(times, prices, **drawn)
+    panel.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, ncols=3)
 
 
-def _bars(store: Store, run: Run, instrument: str) -> list[Any]:
-    """Return the bars that a run was fed; of a session the finest that are stored."""
-    plan = plan_of(run)
-    span = run.since or 0, (run.until or 0) + 1
+def _of(trips: Sequence[Row], side: str) -> list[Row]:
+    return [trip for trip in trips if trip["side"] == side]
+
+
+def _bars(store: Store, run: Run, instrument: str) -> list[_Bar]:
+    """Return the bars that a run was fed; of sessions those that make about a picture full."""
+    plan, since, until = plan_of(run), run.since or 0, run.until or 0
     if not run.sessions:
-        bars = StoredBars(store, plan.interval, span, plan.source, plan.adjustment)
-        return list(bars.events([instrument]))
-    return []
+        stored = StoredBars(store, plan.interval, (since, until), plan.source, plan.adjustment)
+        return [
+            _Bar(*(getattr(bar, name) for name in _Bar._fields)) for bar in stored.of(instrument)
+        ]
+    fitting = (i for i in INTERVALS if until - since <= CANDLES_MAX * longest_ns(i))
+    interval = next(fitting, INTERVALS[-1])
+    rows = [
+        row
+        for session in run.sessions
+        for row in store.candles(instrument, interval, session=session)
+    ]
+    return [_Bar(*(row[name] for name in _Bar._fields)) for row in rows]
 
 
 def _check(run: Run, curve: Sequence[Row]) -> None:

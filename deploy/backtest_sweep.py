@@ -38,13 +38,12 @@ def sweep_all(settings: Settings, plans: Sequence[Plan]) -> list[dict[str, Any]]
     with Shown() as progress:
         progress.begin("sweeping", len(plans))
         while left:
-            before = len(left)
             _some(settings, left, found, jobs, progress)
-            # A process that dies takes the pool with it: what had not run begins again, one by
-            # one in the end, so that the culprit is alone.
-            if len(left) == before:
-                number, plan = left.popitem()
-                found[number] = _failed(plan, "its process died")
+            # A process that dies takes the pool with it. What had not run begins again, one after
+            # the other, so that whoever is first when it happens again has done it.
+            if left and jobs == 1:
+                number = min(left)
+                found[number] = _failed(left.pop(number), "its process died")
             jobs = 1
         progress.done("sweeping", f"{len(plans)} runs")
     return [found[number] for number in range(len(plans))]

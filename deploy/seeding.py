@@ -85,7 +85,7 @@ class _Walk:
         hour = (ts_open % DAY_NS) / DAY_NS
         busy = 1 + 0.5 * sin(2 * pi * (hour - 0.3))
         self._volatility = 0.97 * self._volatility + draw.gauss(0, 0.08)
-        self._drift = 0.985 * self._drift + draw.gauss(0, 0.00004)
+        self._drift = 0.985 * self._drift + draw.gauss(0, 0.00001)
         spread = 0.0012 * busy * exp(self._volatility)
         opened = self._price
         path = [opened]

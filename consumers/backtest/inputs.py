@@ -83,14 +83,14 @@ class StoredBars:
     def instruments(self) -> list[str]:
         """Return what has candles or bars of the interval in the range."""
         known = {*self._barred, *self._store.instruments()}
-        return [name for name in sorted(known) if next(self._of(name), None)]
+        return [name for name in sorted(known) if next(self.of(name), None)]
 
     def events(self, instruments: Iterable[str]) -> Iterator[Event]:
         """Yield the bars as they close. Raises ``UnknownNameError`` for what is not stored."""
-        each = [self._of(name) for name in sorted(instruments)]
+        each = [self.of(name) for name in sorted(instruments)]
         yield from merge(*each, key=lambda bar: (bar.ts_close, bar.instrument))
 
-    def _of(self, instrument: str) -> Iterator[Candle | Bar]:
+    def of(self, instrument: str) -> Iterator[Candle | Bar]:
         """Yield the bars of an instrument, a window at a time."""
         found = False
         if self._source is None and instrument in self._store.instruments():

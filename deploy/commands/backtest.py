@@ -277,8 +277,8 @@ def _executed(plan: Plan) -> Finished:
 def _draw(run: Any, trips: list[Any], curve: list[Any], *, plot: bool, report: str | None) -> None:
     from deploy.backtest_plots import draw_report, draw_terminal
 
-    if plot:
-        draw_terminal(run, curve)
     if report:
         draw_report(load_settings(), run, trips, curve, report)
         typer.echo(report)
+    if plot:
+        draw_terminal(run, curve)
