@@ -108,4 +108,6 @@ def book_broken(instrument: str, ts_recv: int, reason: str, ts_from: int) -> Los
 def book_rebuilt(instrument: str, ts_recv: int, ts_event: int) -> Restored:
     """Say that the book is whole again: what it was like meanwhile stays unknown."""
     what: dict[str, Any] = {"instruments": (instrument,), "topics": OF_BOOKS}
-    return Restored(ts_recv=ts_recv, reason="book rebuilt", ts_to=ts_event or None, **what)
+    return Restored(
+        ts_recv=ts_recv, reason="book rebuilt", ts_to=ts_event + 1 if ts_event else None, **what
+    )

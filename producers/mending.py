@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from producers.feed import Lost, Note, Observation, Restored
-from producers.refill import Refill
+from producers.refill import Refill, Refilled
 from producers.trade_chains import Hole, TradeChains
 from schemas.events import NS_PER_MS, Trade
 from schemas.sections import Capture
-from schemas.topics import TRADES
+from schemas.topics import QUOTES, TRADES
 
 OF_TRADES: Final = (TRADES.name,)
+FLOWING: Final = (TRADES.name, QUOTES.name)
+"""What an outage takes from: a book is missing until its next snapshot."""
 JITTER_NS: Final = 250 * NS_PER_MS
 """What happened at one time does not come at one time."""
 
@@ -67,17 +69,37 @@ class Mending:
         self._known = self._last()
         since = self._chains.since(newest) if newest else None
         what = self._instruments
-        return [Lost(ts_recv=ts_recv, reason=reason, instruments=what, ts_from=since)]
+        lost = Lost(ts_recv=ts_recv, reason=reason, instruments=what, topics=FLOWING, ts_from=since)
+        return [lost]
 
-    async def restore(self, ts_recv: int) -> list[Observation]:
-        """End the loss: give what history has, and say of what that was all."""
-        trades, whole = await self._behind(ts_recv, self._known)
+    async def ask(self) -> dict[str, Refilled]:
+        """Return what history has of the time since the loss began."""
+        return await self._behind(self._known)
+
+    def restore(
+        self, ts_recv: int, found: Mapping[str, Refilled], live: Iterable[Trade]
+    ) -> list[Observation]:
+        """End the loss: give what was found up to what is told live, and say if that is all."""
+        told_live = {(trade.instrument, trade.trade_id) for trade in live}
+        trades: list[Trade] = []
+        for name, refilled in found.items():
+            places = (n for n, t in enumerate(refilled.trades) if (name, t.trade_id) in told_live)
+            trades += refilled.trades[: next(places, len(refilled.trades))]
+        trades.sort(key=lambda trade: trade.ts_event)
+        whole = self._settled(ts_recv, found, trades)
         self.lost = False
         told: list[Observation] = [*trades]
         if trades:
             reason = f"connected again; {len(trades)} trades filled from history"
             told.append(Note(ts_recv=ts_recv, reason=reason))
-        return [*told, Restored(ts_recv=ts_recv, filled=whole, margin_ns=JITTER_NS)]
+        restored = Restored(
+            ts_recv=ts_recv,
+            instruments=self._instruments,
+            topics=FLOWING,
+            filled=whole,
+            margin_ns=JITTER_NS,
+        )
+        return [*told, restored]
 
     async def mend(self, ts_recv: int, connections: Iterable[Hashable]) -> list[Mended]:
         """Close or tell of the holes that showed, unless another connection can close them."""
@@ -94,7 +116,9 @@ class Mending:
         lost = Lost(
             ts_recv=ts_recv, reason=reason, instruments=what, topics=OF_TRADES, ts_from=since
         )
-        trades, whole = await self._behind(ts_recv, self._last() if self._may_ask() else [])
+        found = await self._behind(self._last() if self._may_ask() else [])
+        trades = [trade for refilled in found.values() for trade in refilled.trades]
+        whole = self._settled(ts_recv, found, trades)
         restored = Restored(
             ts_recv=ts_recv,
             instruments=what,
@@ -133,26 +157,24 @@ class Mending:
         )
         return Mended([lost, *trades], [restored])
 
-    async def _behind(
-        self, ts_recv: int, known: Sequence[Trade]
-    ) -> tuple[list[Trade], tuple[str, ...]]:
-        """Return what history has behind known trades, and the instruments of which it has all."""
+    async def _behind(self, known: Sequence[Trade]) -> dict[str, Refilled]:
+        """Return what history has behind known trades, by instrument."""
         if self._refill is None or not known:
-            self._begin_anew(self._instruments)
-            return [], ()
+            return {}
         if not self._numbered:
             await asyncio.sleep(self._settings.history_lag_ms / 1000)
-        found = await self._refill.behind(known)
-        trades = sorted(
-            (trade for refilled in found.values() for trade in refilled.trades),
-            key=lambda trade: trade.ts_event,
-        )
+        return await self._refill.behind(known)
+
+    def _settled(
+        self, ts_recv: int, found: Mapping[str, Refilled], trades: Sequence[Trade]
+    ) -> tuple[str, ...]:
+        """Take history in; return the instruments of which it has all."""
         whole = tuple(name for name, refilled in found.items() if refilled.whole)
         self._begin_anew(name for name in self._instruments if name not in whole)
         self._taken(ts_recv, trades)
         for name in whole:
             self._chains.settle(name, found[name].trades)
-        return trades, whole
+        return whole
 
     def _taken(self, ts_recv: int, trades: Sequence[Trade]) -> None:
         for trade in trades:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
+from producers.books import book_broken, book_rebuilt
 from producers.feed import Lost, Observation, Restored
 from producers.link import Link
 from producers.links import Links
@@ -14,6 +16,7 @@ from schemas.events import NS_PER_S, Book, Quote, Tick, Trade
 from schemas.metrics import BOOK_RESYNCS
 
 log = logging.getLogger(__name__)
+OUTAGE: Final = "connection lost; the book begins anew with its next snapshot"
 
 
 class Selection:
@@ -33,8 +36,8 @@ class Selection:
     ) -> None:
         self.newest = 0
         """Exchange time of the newest tick, of whatever kind."""
-        self._books: set[str] = set()
-        """Instruments whose books have been told."""
+        self._books: dict[str, int] = {}
+        """When each book was told last, in exchange time."""
         self._missing: set[str] = set()
         """Those whose book is lost until it is told anew."""
         self._links = links
@@ -71,9 +74,11 @@ class Selection:
         return selected
 
     def await_books(self, ts_recv: int) -> list[Observation]:
-        """Say after an outage that books are missing until each has been told anew."""
-        self._missing |= self._books
-        return [_lost_book(name, ts_recv) for name in sorted(self._missing)]
+        """Say in an outage that books are missing, each until it is told anew."""
+        self._missing |= set(self._books)
+        return [
+            book_broken(name, ts_recv, OUTAGE, self._books[name]) for name in sorted(self._books)
+        ]
 
     def _judged(self, observation: Lost | Restored) -> bool:
         """Tell whether a loss that a parser sees is told of: the others are judged here."""
@@ -86,12 +91,12 @@ class Selection:
 
     def _rebuilt(self, book: Book) -> list[Observation]:
         """End the loss of a book with the first that is told."""
-        self._books.add(book.instrument)
-        if book.instrument not in self._missing:
+        instrument, ts_event = book.instrument, book.ts_event
+        self._books[instrument] = ts_event
+        if instrument not in self._missing:
             return []
-        self._missing.discard(book.instrument)
-        names, ts_to = (book.instrument,), book.ts_event or None
-        return [Restored(ts_recv=book.ts_recv, instruments=names, topics=OF_BOOKS, ts_to=ts_to)]
+        self._missing.discard(instrument)
+        return [book_rebuilt(instrument, book.ts_recv, ts_event)]
 
     def _passed(self, observation: Lost | Restored) -> bool:
         """Let a connection lead whose books are whole; tell whether there is one."""
@@ -116,8 +121,3 @@ class Selection:
             return True
         self._marks[name] = mark, observation.ts_recv
         return False
-
-
-def _lost_book(instrument: str, ts_recv: int) -> Lost:
-    reason = "book is told anew by its next snapshot"
-    return Lost(ts_recv=ts_recv, reason=reason, instruments=(instrument,), topics=OF_BOOKS)

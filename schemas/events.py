@@ -160,7 +160,7 @@ class Gap(Control, tag="gap", kw_only=True):
     """In ``[ts_from, ts_to)`` something of the instruments (empty: of all) may be missing.
 
     ``topics`` names what it is missing of (empty: of all). Trades that a venue's history gave back
-    after a disconnection leave a gap of ``books`` and ``quotes``, which have no history.
+    after a disconnection leave gaps of ``quotes`` and ``books``, which have no history.
     """
 
     ts_from: Count

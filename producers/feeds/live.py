@@ -4,11 +4,12 @@ What may be missing, and what is said of it:
 
 * From a loss until all subscriptions are confirmed again nothing is told. Then the venue's history
   is asked for the trades of that time, before anything else is read; they are marked ``filled``.
-* If that history has the last trade that was known, it has all: the gap names ``books`` and
-  ``quotes`` only, which have no history. Otherwise it names everything.
+* If that history has the last trade that was known, it has all: the gap names ``quotes`` only,
+  which have no history. Otherwise it names ``trades`` too.
 * A number that is missing between two trades is a gap of ``trades`` of that instrument, unless
   another connection or the history has it.
-* A book whose chain breaks is a gap of ``books``, and silent until its next snapshot.
+* A book that was lost with its connection, or whose chain broke, is silent until its next snapshot:
+  a gap of ``books`` of that instrument, from its last good update to the first that is told again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 ELAPSED_S: Final = 0.1
 BATCH_MAX: Final = 1_000
 REJECTED_BYTES_MAX: Final = 65_536
+DAMAGED: Final = "a frame cannot be read"
 
 
 class LiveFeed:
@@ -153,12 +155,30 @@ class LiveFeed:
             if link.joins:
                 links.joined(link, clock())
                 if self._mending.lost:
-                    batch += self._kept(await self._mending.restore(link.confirmed_at))
-                    batch += self._selection.await_books(link.confirmed_at)
+                    batch += await self._restored(link)
         for link in [link for link in links.all if link.over]:
             batch += self._drop(link, clock())
         batch += [Note(ts_recv=self._now(), reason=fault) for fault in self._raw.flush()]
         return batch
+
+    async def _restored(self, link: Link) -> list[Observation]:
+        """Return what was missed, then what has come since the connection is whole again."""
+        ts_recv = link.confirmed_at
+        found = await self._mending.ask()
+        since: list[Observation] = []
+        damaged = False
+        for _ in range(min(len(link.queue), self._settings.frames_max)):
+            for received in link.take(1):
+                since += await self._told(link, *received)
+            # What a damaged frame held is asked for once more, behind what is known before it.
+            damaged = bool(since) and isinstance(since[-1], Rejected)
+            if damaged:
+                break
+        live = [observation for observation in since if isinstance(observation, Trade)]
+        told = [*self._kept(self._mending.restore(ts_recv, found, live)), *since]
+        if damaged:
+            told += await self._mending.suspect(since[-1].ts_recv, self._selection.newest, DAMAGED)
+        return told
 
     async def _told(self, link: Link, ts_recv: int, frame: bytes) -> list[Observation]:
         """Return what a frame tells, and what is to be said of what is missing before it."""
@@ -214,7 +234,8 @@ class LiveFeed:
         if self._mending.lost:
             return []
         self._raw.mark(ts_recv, LOST_MARK + reason.encode())
-        return self._mending.lose(ts_recv, self._selection.newest, reason)
+        lost = self._mending.lose(ts_recv, self._selection.newest, reason)
+        return [*lost, *self._selection.await_books(ts_recv)]
 
     def _kept(self, observations: list[Observation]) -> list[Observation]:
         """Store the trades of history among the frames."""
