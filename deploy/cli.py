@@ -26,7 +26,9 @@ from deploy.commands import (
     retention,
     seed,
     sessions,
+    sources,
     stack,
+    venue,
     worker,
 )
 from schemas.errors import TickerplantError
@@ -43,6 +45,8 @@ for commands in (
     stack,
     feed,
     record,
+    sources,
+    venue,
     import_,
     data,
     candles,

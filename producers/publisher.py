@@ -86,6 +86,7 @@ class Publisher:
         # A batch is otherwise given up if its partition has no leader just after a long outage.
         self._producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001 - no public way
         self._health.good("kafka")
+        metrics.UNACKNOWLEDGED.labels(self._stage).set_function(lambda: self._in_flight_bytes)
         return self
 
     async def __aexit__(

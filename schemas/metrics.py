@@ -22,6 +22,9 @@ LAG = Gauge(
 
 FEED_GAPS = Counter("tickerplant_feed_gaps", "Gaps published.", ["origin"])
 FEED_BLOCKED = Counter("tickerplant_feed_blocked_seconds", "Time a feed waited for Kafka.")
+UNACKNOWLEDGED = Gauge(
+    "tickerplant_unacknowledged_bytes", "Published, and not acknowledged by Kafka.", ["stage"]
+)
 FEED_LAST_TICK = Gauge("tickerplant_feed_last_tick_timestamp_seconds", "ts_recv of the last tick.")
 REPLAY_POSITION = Gauge(
     "tickerplant_replay_position_timestamp_seconds", "Receive time at which a replay is."
@@ -58,6 +61,7 @@ CATALOGUE = (
     LAG,
     FEED_GAPS,
     FEED_BLOCKED,
+    UNACKNOWLEDGED,
     FEED_LAST_TICK,
     REPLAY_POSITION,
     REPLAY_BEHIND,

@@ -1,60 +1,87 @@
-"""``tickerplant record`` and ``sources``: live venues, recorded until Ctrl-C or for a time."""
+"""``tickerplant record``: live venues, recorded until Ctrl-C or for a time, and read again."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import shlex
 import socket
-import sys
 from pathlib import Path
-from typing import Annotated
+from time import time_ns
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.output import Json, print_json, print_table
 from deploy.publishing import Publication, publish
 from deploy.times import parse_duration
-from schemas.errors import DataError
-from schemas.settings import load_settings
+from schemas.calendars import ROUND_THE_CLOCK, calendar_of
+from schemas.errors import DataError, TickerplantError
+from schemas.settings import Settings, load_settings
 
-sources_app = typer.Typer(help="Venues that can be recorded.", no_args_is_help=True)
-venue_app = typer.Typer(help="Recordings as venues.", no_args_is_help=True)
-Venue = Annotated[str, typer.Argument(help="Such as KRAKEN: see tickerplant sources list.")]
+if TYPE_CHECKING:
+    from producers.feed import Feed
+
+Venue = Annotated[
+    str, typer.Argument(help="Such as KRAKEN or CCXT:gateio: see tickerplant sources list.")
+]
 
 
 def register(app: typer.Typer) -> None:
     app.command()(record)
     app.command()(reparse)
-    app.add_typer(sources_app, name="sources")
-    app.add_typer(venue_app, name="venue")
 
 
 def record(  # noqa: PLR0913 - the options of a command
     source: Venue,
     instruments: Annotated[list[str], typer.Argument(help="Symbols as the venue spells them.")],
     *,
+    name: Annotated[str, typer.Option(help="What to call it: see sessions rename.")] = "",
     duration: Annotated[str, typer.Option(help="Such as 90s, 10m or 1h; else until Ctrl-C.")] = "",
     depth: Annotated[int | None, typer.Option(help="Levels a side of the books.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Return when all is stored.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Record a live venue: trades, best quotes and books, every frame stored as received."""
+    settings = load_settings()
+    feed = _feed_of(settings, source, instruments, depth or settings.produce.book_depth)
+    seconds = parse_duration(duration) if duration else 0.0
+    if name:
+        _call(settings, feed.session, name)
+    publish(settings, Publication(feed, owned_by("record"), wait, json, seconds, watched=True))
+
+
+def _feed_of(settings: Settings, source: str, instruments: list[str], depth: int) -> Feed:
+    from producers.feeds.ccxt_tap import is_ccxt
     from producers.feeds.live import LiveFeed
     from producers.feeds.sources import source_of
 
-    settings = load_settings()
+    raw_folder = settings.home / "raw" if settings.capture.raw else None
+    if is_ccxt(source):
+        from producers.feeds.ccxt_feed import CcxtFeed
+
+        return CcxtFeed(source, instruments, settings.capture, depth=depth, raw_folder=raw_folder)
     venue = source_of(source)
     suffix = f".{venue.venue}"
-    feed = LiveFeed(
+    symbols = [name.upper().removesuffix(suffix) for name in instruments]
+    hours = settings.stream.rules.calendars.get(venue.venue, ROUND_THE_CLOCK)
+    return LiveFeed(
         venue,
-        [name.upper().removesuffix(suffix) for name in instruments],
+        symbols,
         settings.capture,
-        depth=depth or settings.produce.book_depth,
-        raw_folder=settings.home / "raw" if settings.capture.raw else None,
+        depth=depth,
+        raw_folder=raw_folder,
+        calendar=calendar_of(hours, time_ns()),
     )
-    owner = f"record-{socket.gethostname()}-{os.getpid()}"
-    seconds = parse_duration(duration) if duration else 0.0
-    publish(settings, Publication(feed, owner, wait, json, seconds))
+
+
+def _call(settings: Settings, session: str, name: str) -> None:
+    """Give the recording its name; that the store is away does not keep it from beginning."""
+    from consumers.store.labels import Label, write_label
+
+    try:
+        write_label(settings.questdb, session, Label(name=name), time_ns())
+    except TickerplantError as error:
+        typer.echo(f"the name is not kept: {error}", err=True)
+        typer.echo(f"later: tickerplant sessions rename {session} {shlex.quote(name)}", err=True)
 
 
 def reparse(
@@ -68,6 +95,7 @@ def reparse(
 
     What they give is another session, named by its content: the first one stays as it was.
     """
+    from producers.feeds.ccxt_tap import is_ccxt
     from producers.feeds.recorded import RecordedFeed
     from producers.raw_frames import SUFFIX
 
@@ -78,80 +106,14 @@ def reparse(
         hint = "see: tickerplant sessions ls; frames are stored where capture.raw is set"
         raise DataError("no frames are stored of this session", str(folder), hint)
     venue, *_ = folder.name.rsplit("-", 2)
+    if is_ccxt(venue.replace("-", ":", 1)):
+        hint = "ccxt reads frames only while it is connected; they are kept as received"
+        raise DataError("frames of this session cannot be read again", folder.name, hint)
     levels = depth or settings.produce.book_depth
     feed = RecordedFeed(files, venue, depth=levels)
-    owner = f"reparse-{socket.gethostname()}-{os.getpid()}"
-    publish(settings, Publication(feed, owner, wait, json))
+    publish(settings, Publication(feed, owned_by("reparse"), wait, json))
 
 
-@sources_app.command("list")
-def list_sources(*, json: Json = False) -> None:
-    """List the venues, where they are asked, and how a hole is noticed."""
-    from producers.feeds.live import endpoint
-    from producers.feeds.sources import SOURCES
-
-    endpoints = load_settings().capture.endpoints
-    rows = [
-        {
-            "venue": source.venue,
-            "url": endpoint(endpoints, source.venue) or source.url,
-            "integrity": source.integrity,
-        }
-        for source in SOURCES.values()
-    ]
-    if json:
-        print_json(rows)
-    else:
-        print_table(("venue", "url", "integrity"), [tuple(row.values()) for row in rows])
-
-
-@sources_app.command()
-def check(source: Venue, *, json: Json = False) -> None:
-    """Connect to a venue; say how long it took, or why it cannot be reached."""
-    from producers.connection import time_to_connect
-    from producers.feeds.live import endpoint
-    from producers.feeds.sources import source_of
-
-    settings = load_settings().capture
-    venue = source_of(source)
-    url = endpoint(settings.endpoints, venue.venue) or venue.url
-    seconds = asyncio.run(time_to_connect(url, settings))
-    if json:
-        print_json({"venue": venue.venue, "url": url, "connect_ms": round(seconds * 1e3, 1)})
-    else:
-        sys.stdout.write(f"{venue.venue}: {url} connected in {seconds * 1e3:.1f} ms\n")
-
-
-@venue_app.command()
-def serve(
-    captures: Annotated[list[Path], typer.Argument(help="Lines of <receive time ns> <frame>.")],
-    *,
-    venue: Annotated[str, typer.Option(help="Whose frames they are.")],
-    speed: Annotated[str, typer.Option(help="Factor of the recorded pace, or max.")] = "1",
-    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
-) -> None:
-    """Serve a recording as the venue did: a client subscribes, and yesterday is told again."""
-    from deploy.commands.feed import parse_speed
-    from producers.capture import read_frames
-    from producers.feeds.sources import source_of
-    from producers.venue_server.server import VenueServer
-
-    name = source_of(venue).venue
-    frames = (frame for path in captures for frame in read_frames(path))
-    server = VenueServer(name, frames, speed=parse_speed(speed))
-
-    async def run() -> None:
-        async with server.serve(port) as chosen:
-            sys.stdout.write(f"ws://127.0.0.1:{chosen}/ws\n")
-            sys.stdout.write(
-                f"record it: TICKERPLANT_CAPTURE__ENDPOINTS={name}=ws://127.0.0.1:{chosen}/ws "
-                f"tickerplant record {name} SYMBOL\n"
-            )
-            sys.stdout.flush()
-            await server.over.wait()
-            sys.stdout.write(f"told {server.told} frames\n")
-
-    try:
-        asyncio.run(run())
-    except KeyboardInterrupt:
-        sys.stdout.write(f"told {server.told} frames\n")
+def owned_by(command: str) -> str:
+    """Name this process as the owner of a session."""
+    return f"{command}-{socket.gethostname()}-{os.getpid()}"
