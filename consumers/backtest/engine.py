@@ -63,6 +63,9 @@ class Engine:
         self.over: str | None = None
         """Why nothing more is to be handled."""
         self._doubted: int | None = None
+        """Time of the last tick, if it was far ahead."""
+        self._calm_until = -1
+        """Up to here a tick moves time, and nothing else is due."""
         for name in instruments:
             self.exchange.markets[name] = Market(name)
         self._all = not self.exchange.markets
@@ -107,12 +110,15 @@ class Engine:
         exchange.event_ts = ts
         if ts <= exchange.now:
             return
-        if ts > exchange.now + AHEAD_NS_MAX and exchange.now:
-            doubted, self._doubted = self._doubted, ts
-            if doubted is None or ts < doubted - AHEAD_NS_MAX:
-                return
-        self._doubted = None
-        self._move(ts)
+        if ts <= self._calm_until:
+            exchange.now = ts
+        elif exchange.now and ts > exchange.now + AHEAD_NS_MAX and not self._agrees(ts):
+            self._doubted, self._calm_until = ts, -1
+        else:
+            self._move(ts)
+
+    def _agrees(self, ts: int) -> bool:
+        return self._doubted is not None and ts >= self._doubted - AHEAD_NS_MAX
 
     def _move(self, ts: int) -> None:
         """Let time go on, and sample the equity at the end of each interval before."""
@@ -127,6 +133,7 @@ class Engine:
             if curve.points[-1].equity <= 0:
                 self.over = "ruin: nothing is left of the equity"
         exchange.now = ts
+        self._doubted, self._calm_until = None, min(curve.due, ts + AHEAD_NS_MAX)
 
     def _market(self, tick: Tick | Candle) -> Market | None:
         market = self.exchange.markets.get(tick.instrument)
@@ -135,7 +142,7 @@ class Engine:
         return market
 
     def _trade(self, trade: Trade) -> None:
-        market = self._market(trade)
+        market = self.exchange.markets.get(trade.instrument) or self._market(trade)
         if market is None:
             return
         newest = trade.ts_event >= self.exchange.now

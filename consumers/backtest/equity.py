@@ -62,12 +62,12 @@ class Curve:
 
     def sample(self, ts: int) -> None:
         """Add how things stand now, under this time; once a time."""
-        portfolio = self._portfolio
-        value = portfolio.value()
-        equity = portfolio.cash + value
+        cash = self._portfolio.cash
+        value, gross = self._portfolio.worth()
+        equity = cash + value
         self._peak = max(self._peak, equity)
         drawdown = equity / self._peak - 1 if self._peak > 0 else 0.0
-        point = Point(ts, equity, portfolio.cash, value, portfolio.gross(), drawdown)
+        point = Point(ts, equity, cash, value, gross, drawdown)
         if self.points and self.points[-1].ts_event == ts:
             self.points[-1] = point
         else:

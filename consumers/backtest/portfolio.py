@@ -55,17 +55,18 @@ class Portfolio:
         self.fees += fill.fee
         self.traded += amount
 
-    def value(self) -> float:
-        """Return what the positions are worth; what is owed counts against it."""
-        return sum(p.quantity * self._mark(name, p) for name, p in self.positions.items())
-
-    def gross(self) -> float:
-        """Return what the positions are worth, owed or owned."""
-        return sum(abs(p.quantity) * self._mark(name, p) for name, p in self.positions.items())
+    def worth(self) -> tuple[float, float]:
+        """Return what the positions are worth: with what is owed against it, and all added up."""
+        net = gross = 0.0
+        for name, held in self.positions.items():
+            worth = held.quantity * (self._markets[name].mark or held.average_price)
+            net += worth
+            gross += abs(worth)
+        return net, gross
 
     @property
     def equity(self) -> float:
-        return self.cash + self.value()
+        return self.cash + self.worth()[0]
 
     def affordable(self, instrument: str, direction: int, price: float, fee_rate: float) -> float:
         """Return how much may be bought (1) or sold (-1) at a price without too much leverage.
@@ -78,15 +79,13 @@ class Portfolio:
         held = self.position(instrument).quantity
         closing = abs(held) if held * direction < 0 else 0.0
         mark = self._markets[instrument].mark or price
-        gross, equity = self.gross() - closing * mark, self.equity
+        net, gross = self.worth()
+        gross -= closing * mark
         # Closing at this price rather than at the mark changes the equity, and so does opening.
-        equity += closing * ((mark - price) * direction - price * fee_rate)
+        equity = self.cash + net + closing * ((mark - price) * direction - price * fee_rate)
         room = self._leverage_max * equity - gross
         per_unit = price * (1 + self._leverage_max * fee_rate)
         return closing + max(0.0, room / per_unit)
-
-    def _mark(self, instrument: str, position: Position) -> float:
-        return self._markets[instrument].mark or position.average_price
 
 
 def averaged(average: float, price: float, share: float) -> float:

@@ -25,6 +25,8 @@ AT_LEAST: Final = {
     ("workers", "times_one"): 1.7,
     ("reads", "bulk_ratio_to_bare"): 0.7,
     ("replay", "ratio_to_bare"): 0.5,
+    ("backtest", "times_backtrader"): 10.0,
+    ("backtest", "ratio_to_bare"): 0.5,
     **{("capture", f"{venue.lower()}_times_ccxt"): 3.0 for venue in WORDS},
 }
 AT_MOST: Final = {

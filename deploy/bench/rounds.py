@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any, Final
 
+from deploy.bench.backtest import backtest
 from deploy.bench.capture import capture, capture_memory
 from deploy.bench.latency import latency
 from deploy.bench.meter import Span
@@ -26,7 +28,12 @@ from schemas.settings import Settings
 PARTS: Final = (
     *("produce", "stream", "peers", "intervals", "instruments", "workers"),
     *("latency", "scale", "recovery", "store", "reads", "replay", "end_to_end", "capture"),
+    "backtest",
 )
+ALONE: Final = {
+    *("latency", "scale", "recovery", "reads", "replay", "end_to_end", "capture", "backtest"),
+}
+"""Parts that need no trades of the usual market on topics."""
 BOOKS_SHARE: Final = 4
 """One book for so many ticks asked for: a book of 20 levels is ten trades."""
 SLOW_SHARE: Final = 20
@@ -67,7 +74,7 @@ class _Round:
 
     async def run(self, *, first: bool) -> None:
         settings, ticks, parts = self._settings, self._ticks, self._parts
-        if parts - {"latency", "scale", "recovery", "reads", "replay", "end_to_end", "capture"}:
+        if parts - ALONE:
             async with scratch_namespace(settings) as own:
                 await self._trades(own)
         if parts & {"produce", "store"}:
@@ -94,6 +101,8 @@ class _Round:
             self._figures("capture", await capture(ticks, tell))
         if not first:
             return
+        if "backtest" in parts:
+            self._figures("backtest", await asyncio.to_thread(backtest, settings, ticks))
         if "capture" in parts:
             self._figures("capture_memory", await capture_memory(ticks, tell))
         for part, measure_part in (("scale", scale), ("recovery", recovery), ("reads", reads)):
