@@ -62,7 +62,7 @@ class Findings(Struct, kw_only=True):
 
     @property
     def equal(self) -> bool:
-        return self.candles > 0 and not self.different
+        return not self.different
 
 
 async def check_parity(

@@ -20,6 +20,7 @@ from deploy import kafka_admin, replaying
 from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_beside
 from deploy.parity import Findings, compare
+from deploy.recording_files import found_files
 from deploy.recordings import stored_recordings
 from deploy.replay_control import send, status_of
 from deploy.replay_runs import last_status, remove_run, run_settings, run_topics
@@ -38,7 +39,7 @@ from schemas.errors import (
     UnavailableError,
     UnknownNameError,
 )
-from schemas.events import NS_PER_S, Control, Trade
+from schemas.events import NS_PER_S, Control, Start, Trade
 from schemas.health import Health
 from schemas.replay_control import Pause, Plan, Resume, Seek, SetSpeed, replay_namespace
 from schemas.settings import as_environment, child_environment
@@ -264,11 +265,33 @@ def test_commands_say_what_they_refuse(recorded):
         (("replay", session, "--run", "No Name"), "not a name of a run"),
         (("replay", "rm", "never"), "nothing is there"),
         (("replay", "ctl", "never", "dance"), "unknown command"),
+        (("replay", "ctl", "never", "seek", "-5m"), "unknown run"),
     ):
         found = run(settings, *arguments)
         assert found.returncode == 2, found
         assert why in found.stderr
         assert "Traceback" not in found.stderr
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the recorded market data is not beside the checkout")
+def test_a_file_is_replayed_as_its_import_would_have_published_it(recorded, stored):
+    settings, sessions = recorded
+    for session, (venue, path) in zip(sessions[1:], CAPTURES, strict=False):
+        (file,) = found_files(settings, [DATA / path], venue).values()
+        assert file.name == session
+        found = list(file.events())
+        for event in found:
+            event.epoch = 0
+            if isinstance(event, Control):
+                event.counts = 0
+            if isinstance(event, Start):
+                event.origin = "recorded"
+        assert found == list(stored.events(session))
+        plan = Plan(sessions=(file.name,))
+        once, again = (
+            stored_recordings(stored, plan, {file.name: file} if n else {}) for n in (0, 1)
+        )
+        assert (once.first, once.last) == (again.first, again.last)
 
 
 def played(settings, *arguments):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path
 from secrets import token_hex
 from typing import Annotated, Any, Final
 
@@ -16,7 +17,7 @@ from deploy.commands.output import Json, Style, check_format, print_json, print_
 from deploy.times import iso, parse_time
 from schemas.errors import SettingsError
 from schemas.replay_control import Plan, ReplayStatus, replay_namespace
-from schemas.settings import load_settings
+from schemas.settings import Settings, load_settings
 
 STATUS_COLUMNS: Final = (
     *("run", "state", "percent", "position", "speed", "epoch", "rate", "behind_ms", "sessions"),
@@ -49,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 @replay_app.command()
 def play(  # noqa: PLR0913 - the options of a command
-    sessions: Annotated[list[str], typer.Argument(help="Merged in order of time.")],
+    sessions: Annotated[list[str], typer.Argument(help="Or files; merged in order of time.")],
     *,
     speed: Annotated[str, typer.Option(help="0.1 to 1000 times as fast, or max.")] = "1",
     since: Annotated[str, typer.Option("--from", help="All before it goes at once.")] = "",
@@ -57,21 +58,26 @@ def play(  # noqa: PLR0913 - the options of a command
     instruments: Annotated[str, typer.Option(help="Names with commas, or ALL.")] = "ALL",
     step: Annotated[int, typer.Option(min=0, help="Pause after so many ticks.")] = 0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    venue: Annotated[str | None, typer.Option(help="Whose the frames of captures are.")] = None,
     run: Annotated[str, typer.Option(help="Name; the same one goes on after a kill.")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the topics at the end.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the last status as JSON.")] = False,
 ) -> None:
-    """Replay sessions onto topics of their own, replay-RUN.*, and stream them there.
+    """Replay sessions, stored or in files, onto topics of their own, replay-RUN.*.
+
+    They are streamed there as they were live; the topics are removed at the end.
 
     On a terminal: space pauses, + and - change the speed, arrows seek, n steps a tick, c a candle,
     q stops.
     """
+    from deploy.recording_files import found_files
     from deploy.replay_control import parse_speed
     from deploy.replaying import Run
 
-    now = time.time_ns()
+    now, settings = time.time_ns(), load_settings()
+    files = found_files(settings, [Path(name) for name in sessions if Path(name).exists()], venue)
     plan = Plan(
-        sessions=tuple(dict.fromkeys(sessions)),
+        sessions=(*files, *(name for name in dict.fromkeys(sessions) if not Path(name).exists())),
         since=parse_time(since, now) if since else None,
         until=parse_time(until, now) if until else None,
         instruments=_names(instruments),
@@ -80,24 +86,23 @@ def play(  # noqa: PLR0913 - the options of a command
     )
     name = run or token_hex(4)
     replay_namespace(name)
-    status = asyncio.run(_play(Run(name, plan, parse_speed(speed), keep)))
+    status = asyncio.run(_play(settings, Run(name, plan, parse_speed(speed), keep), files))
     if json:
         print_json(status)
     else:
         sys.stdout.write(f"run {status.run}: {status.state}, {status.events} events\n")
 
 
-async def _play(run: Any) -> ReplayStatus:
+async def _play(settings: Settings, run: Any, files: Any) -> ReplayStatus:
     from consumers.store.reading import Store
     from deploy.recordings import stored_recordings
     from deploy.replay_keys import command_of, keys
     from deploy.replay_view import ReplayView
     from deploy.replaying import Stage, replay
 
-    settings = load_settings()
     latest: list[ReplayStatus] = []
     with Store(settings.questdb) as store, ReplayView(time.monotonic) as view:
-        recordings = await asyncio.to_thread(stored_recordings, store, run.plan)
+        recordings = await asyncio.to_thread(stored_recordings, store, run.plan, files)
         for name, count in recordings.gaps.items():
             if count:
                 view.say(f"session {name} has {count} gaps")
@@ -196,7 +201,8 @@ def parity(
         print_rows("table", columns, rows, numbers=("candles", "different"))
         for one in found.differences:
             sys.stdout.write(f"{msgspec.json.encode(one).decode()}\n")
-        sys.stdout.write(f"{session}: {'equal' if found.equal else 'DIFFERENT'}\n")
+        verdict = "equal" if found.equal else "DIFFERENT"
+        sys.stdout.write(f"{session}: {verdict}, {found.candles} candles\n")
     if not found.equal:
         sys.exit(1)
 
