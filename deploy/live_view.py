@@ -19,6 +19,7 @@ from schemas.metrics import FEED_BLOCKED, UNACKNOWLEDGED
 
 REFRESH_S: Final = 0.5
 LINE_S: Final = 10.0
+LAG_MS_SHOWN: Final = 60_000.0
 NAMED_MAX: Final = 5
 """Broken books that are named."""
 
@@ -62,7 +63,7 @@ def rendered(
     facts = Table.grid(padding=(0, 2))
     state = Text("connected", "green") if glance.connected else Text("lost", "bold red")
     facts.add_row("venue", state)
-    facts.add_row("lag", "" if glance.lag_ms is None else f"{glance.lag_ms:,.0f} ms")
+    facts.add_row("lag", _lag(glance.lag_ms))
     lost = Text(f"{glance.losses}, {glance.lost_s:.1f} s without a connection")
     facts.add_row("losses", lost)
     facts.add_row("books", _books(glance))
@@ -75,14 +76,14 @@ def rendered(
 
 def line_of(glance: Glance, session: str, waiting_bytes: float, blocked_s: float) -> str:
     """Write the same for a log."""
-    counts = " ".join(
-        f"{kind}={count} {kind}_per_s={glance.per_second[kind]:.1f}"
+    counts = "".join(
+        f" {kind}={count} {kind}_per_s={glance.per_second[kind]:.1f}"
         for kind, count in glance.counts.items()
     )
     lag = "" if glance.lag_ms is None else f" lag_ms={glance.lag_ms:.0f}"
     return (
         f"recording session={session} seconds={glance.seconds:.0f} "
-        f"connected={str(glance.connected).lower()} {counts}{lag} losses={glance.losses} "
+        f"connected={str(glance.connected).lower()}{counts}{lag} losses={glance.losses} "
         f"lost_s={glance.lost_s:.1f} books={glance.books} broken={len(glance.broken)} "
         f"refused={glance.rejected} kafka_waiting_bytes={waiting_bytes:.0f} "
         f"kafka_blocked_s={blocked_s:.1f}"
@@ -116,3 +117,10 @@ def _kafka() -> tuple[float, float]:
         for found in (waiting, blocked)
     ]
     return values[0], values[1]
+
+
+def _lag(lag_ms: float | None) -> str:
+    if lag_ms is None:
+        return ""
+    # A recording that is served as a venue is as old as it is.
+    return f"{lag_ms:,.0f} ms" if abs(lag_ms) < LAG_MS_SHOWN else f"{lag_ms / 1e3:,.0f} s"

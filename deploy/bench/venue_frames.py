@@ -54,7 +54,7 @@ def _binance_opening(venue: str, market: Market) -> list[bytes]:
 
 
 def _binance_trade(step: Step) -> bytes:
-    data = {"e": "trade", "E": step.time_ms, "s": "BTCUSDT", "t": step.number, "p": step.price}
+    data = {"e": "trade", "E": step.time_ms, "s": "BTCUSDT", "t": step.trade, "p": step.price}
     data |= {"q": step.size, "T": step.time_ms, "m": not step.buy, "M": True}
     return encode({"stream": "btcusdt@trade", "data": data})
 
@@ -76,7 +76,7 @@ def _bybit_book(kind: str, book: int, time_ms: int, ladders: tuple[Ladder, Ladde
 
 def _bybit_trade(step: Step) -> bytes:
     trade = {"T": step.time_ms, "s": "BTCUSDT", "S": "Buy" if step.buy else "Sell"}
-    trade |= {"v": step.size, "p": step.price, "L": "PlusTick", "i": f"{step.number}", "BT": False}
+    trade |= {"v": step.size, "p": step.price, "L": "PlusTick", "i": f"{step.trade}", "BT": False}
     return encode(
         {
             "topic": "publicTrade.BTCUSDT",
@@ -124,7 +124,7 @@ def _kraken_trade(step: Step) -> bytes:
     return (
         f'{{"channel":"trade","type":"update","data":[{{"symbol":"BTC/USD","side":'
         f'"{"buy" if step.buy else "sell"}","price":{step.price},"qty":{step.size},'
-        f'"ord_type":"market","trade_id":{step.number},"timestamp":"{_iso(step.time_ms)}"}}]}}'
+        f'"ord_type":"market","trade_id":{step.trade},"timestamp":"{_iso(step.time_ms)}"}}]}}'
     ).encode()
 
 
@@ -141,7 +141,7 @@ def _okx_book(
 
 
 def _okx_trade(step: Step) -> bytes:
-    trade = {"instId": "BTC-USDT", "tradeId": str(step.number), "px": step.price, "sz": step.size}
+    trade = {"instId": "BTC-USDT", "tradeId": str(step.trade), "px": step.price, "sz": step.size}
     trade |= {"side": "buy" if step.buy else "sell", "ts": str(step.time_ms)}
     arg = {"channel": "trades-all", "instId": "BTC-USDT"}
     return encode({"arg": arg, "data": [trade]})
@@ -164,7 +164,7 @@ def _mexc_opening(market: Market) -> list[bytes]:
 def _mexc_trade(step: Step) -> bytes:
     contracts = round(float(step.size) / CONTRACT_SIZE)
     deal: dict[str, Any] = {"p": float(step.price), "v": contracts, "T": 1 if step.buy else 2}
-    deal |= {"O": 3, "M": 1, "t": step.time_ms, "i": str(step.number)}
+    deal |= {"O": 3, "M": 1, "t": step.time_ms, "i": str(step.trade)}
     frame = {"symbol": "BTC_USDT", "data": [deal], "channel": "push.deal", "ts": step.time_ms}
     return encode(frame)
 

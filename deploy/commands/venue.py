@@ -36,9 +36,11 @@ def serve(
 
     async def run() -> None:
         async with server.serve(port) as chosen:
-            sys.stdout.write(f"ws://127.0.0.1:{chosen}/ws\n")
+            here = f"127.0.0.1:{chosen}"
+            sys.stdout.write(f"ws://{here}/ws\n")
             sys.stdout.write(
-                f"record it: TICKERPLANT_CAPTURE__ENDPOINTS={name}=ws://127.0.0.1:{chosen}/ws "
+                f"record it: TICKERPLANT_CAPTURE__ENDPOINTS={name}=ws://{here}/ws "
+                f"TICKERPLANT_CAPTURE__REST_ENDPOINTS={name}=http://{here} "
                 f"tickerplant record {name} SYMBOL\n"
             )
             sys.stdout.flush()
