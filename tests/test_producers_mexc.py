@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+from aiohttp import WSMsgType
 
 from builders import T0
+from producers.connection import http_session
 from producers.feed import Lost, Note, Rejected, Restored
 from producers.feeds.mexc import WAITING_NS_MAX, MexcParser
 from producers.feeds.mexc_frames import Wrapper
@@ -222,7 +224,7 @@ def served(venue):
         server.snapshots["BTCUSDT"] = SPOT_SNAPSHOT
     else:
         server.snapshots["BTC_USDT"] = detail_reply()
-        server.snapshots[""] = DEPTH_REPLY  # its path names the contract, not its query
+        server.snapshots["/api/v1/contract/depth/BTC_USDT"] = DEPTH_REPLY
     return server
 
 
@@ -280,6 +282,25 @@ def test_a_foreign_frame_is_refused_with_a_reason(parser, frame):
         read(parser("X", 10), frame)
 
     assert str(refused.value)
+
+
+@pytest.mark.parametrize("venue", [SPOT, CONTRACT])
+async def test_a_venue_is_spoken_as_it_speaks(venue):
+    """An unmodified client sees binary frames of one market, and text of the other."""
+    server, kinds = served(venue), []
+
+    async with (
+        server.serve() as port,
+        http_session() as http,
+        http.ws_connect(f"ws://127.0.0.1:{port}/ws") as client,
+    ):
+        (request, *_) = SOURCES[venue].subscribe(["BTC_USDT"], 20)
+        await client.send_str(request.message.decode())
+        while len(kinds) < 6:
+            kinds.append((await client.receive(timeout=10)).type)
+
+    told = WSMsgType.BINARY if venue == SPOT else WSMsgType.TEXT
+    assert kinds == [WSMsgType.TEXT, *[told] * 5]
 
 
 @pytest.mark.parametrize(

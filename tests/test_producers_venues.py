@@ -17,8 +17,6 @@ from producers.feeds.coinbase import CoinbaseParser
 from producers.feeds.kraken import KrakenParser
 from producers.feeds.okx import OkxParser
 from producers.feeds.recorded import RecordedFeed
-from schemas.codec import DECODE_ERRORS
-from schemas.errors import DataError
 from schemas.events import Book, Quote, Trade
 from schemas.instruments import split_instrument
 
@@ -221,33 +219,3 @@ def test_a_trade_of_coinbase_that_did_not_come_is_a_loss_of_its_product():
     assert isinstance(restored, Restored)
     assert (trade.trade_id, trade.side) == ("15", "buy")
     assert len(read(16)) == 1
-
-
-@pytest.mark.parametrize("parser", [BybitParser, CoinbaseParser, KrakenParser, OkxParser])
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b"",
-        b"null",
-        b"<html><body>maintenance</body></html>",
-        b'{"type":"match"}',
-        b"[1,2]",
-        b"[]",
-        b'[1,{"b":[["1"]]},"book-10","X/Y"]',
-        b'[1,[["1.0"]],"trade","X/Y"]',
-        b"\x1f\x8b\x08garbage",
-        b'{"channel":"weather"}',
-        b'{"topic":"weather.X"}',
-        b'{"arg":{"channel":"weather","instId":"X"}}',
-        b'{"type":"error","message":"slow down","reason":"rate limit"}',
-        b'{"event":"error","code":"60012","msg":"Invalid request"}',
-        b'{"success":false,"ret_msg":"unknown topic"}',
-        b'{"method":"subscribe","success":false,"error":"Currency pair not supported"}',
-        b"[" * 100_000,
-    ],
-)
-def test_a_foreign_frame_is_refused_with_a_reason(parser, frame):
-    with pytest.raises((DataError, *DECODE_ERRORS)) as refused:
-        parser("X", 10).parse(T0, frame)
-
-    assert str(refused.value)

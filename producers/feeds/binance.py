@@ -37,7 +37,7 @@ SNAPSHOT_LEVELS: Final = 1_000
 class _Frame(Struct):
     stream: str | None = None
     id: int | None = None
-    error: Raw | None = None
+    error: Raw = Raw()
     data: Raw = Raw()
     snapshot_id: int | None = field(default=None, name="lastUpdateId")
 
@@ -142,7 +142,7 @@ class BinanceParser:
     def parse(self, ts_recv: int, text: bytes) -> list[Observation]:
         """Parse a frame. Raises ``DataError`` or what decoders raise for one that is foreign."""
         frame = _decode_frame(text)
-        if frame.error is not None:
+        if frame.error:
             raise RefusedError("binance refuses", bytes(frame.error)[:200].decode(errors="replace"))
         if frame.id is not None:
             return []

@@ -24,6 +24,19 @@ def answers(venue: str, message: str) -> list[bytes]:
         raise DataError("message is not of this venue", repr(message[:200])) from error
 
 
+def text_of(frame: bytes) -> str | None:
+    """Return a frame as text; None for one that a venue sends as binary.
+
+    Protobuf begins with the tag of its first field, which is a control character.
+    """
+    if b"" < frame[:1] < b" ":
+        return None
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _binance(said: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"result": None, "id": said["id"]}] if said["method"] and said["params"] else []
 

@@ -16,7 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from producers.frame_queue import Frame
 from producers.venue_server.faults import Faults
-from producers.venue_server.protocols import answers
+from producers.venue_server.protocols import answers, text_of
 from producers.venue_server.trade_history import TradeHistory
 from schemas.errors import DataError
 
@@ -40,7 +40,7 @@ class VenueServer:
         self.faults = Faults()
         """Of the frames that are told."""
         self.snapshots: dict[str, bytes] = {}
-        """Replies over HTTP, by symbol in capitals."""
+        """Replies over HTTP, by path or by symbol in capitals."""
         self.opening: Callable[[str], list[bytes]] = lambda _: []
         """What is told to one who sends a message, after the answers: the books as they are."""
         self.not_found = 0
@@ -81,10 +81,9 @@ class VenueServer:
 
     async def say(self, frame: bytes) -> None:
         """Tell a frame to everybody, as text, or as binary if it is no text."""
+        text = text_of(frame)
         for client in list(self.clients):
-            try:
-                text = frame.decode()
-            except UnicodeDecodeError:
+            if text is None:
                 await client.send_bytes(frame)
             else:
                 await client.send_str(text)
@@ -153,7 +152,8 @@ class VenueServer:
             return web.Response(status=status, text=text, content_type="text/html")
         body = self._history.reply(request.path, request.query)
         if body is None:
-            body = self.snapshots.get(request.query.get("symbol", "").upper())
+            named = request.query.get("symbol", "").upper()
+            body = self.snapshots.get(request.path) or self.snapshots.get(named)
         if body is None:
             self.not_found += 1
             return web.Response(status=404, text="no such symbol")
