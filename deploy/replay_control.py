@@ -39,11 +39,16 @@ _BY: Final = re.compile(r"([+-])([0-9]{1,9})(ms|[smhdw])")
 
 
 async def status_of(settings: Settings, run: str) -> ReplayStatus:
-    """Return how a run stood last, or raise ``UnknownNameError``."""
-    known = control_topic(run) in await run_topics(settings, run)
-    status = await last_status(settings, run) if known else None
-    if status is None:
+    """Return how a run stood last.
+
+    Raises ``UnknownNameError``, and ``SettingsError`` for one that was killed before it began.
+    """
+    if control_topic(run) not in await run_topics(settings, run):
         raise UnknownNameError.of("run", run, await runs(settings))
+    status = await last_status(settings, run)
+    if status is None:
+        hint = f"replay its sessions with --run {run}, or: tickerplant replay rm {run}"
+        raise SettingsError("the run has not begun", run, hint)
     return status
 
 

@@ -15,12 +15,12 @@ from typer.core import TyperGroup
 
 from deploy.commands.output import Json, Style, check_format, print_json, print_rows
 from deploy.times import iso, parse_time
-from schemas.errors import SettingsError
+from schemas.errors import SettingsError, UnavailableError
 from schemas.replay_control import Plan, ReplayStatus, replay_namespace
 from schemas.settings import Settings, load_settings
 
 STATUS_COLUMNS: Final = (
-    *("run", "state", "percent", "position", "speed", "epoch", "rate", "behind_ms", "sessions"),
+    *("run", "state", "percent", "position", "speed", "epoch", "rate", "sessions", "reason"),
 )
 PLAY: Final = "play"
 
@@ -50,7 +50,10 @@ def register(app: typer.Typer) -> None:
 
 @replay_app.command()
 def play(  # noqa: PLR0913 - the options of a command
-    sessions: Annotated[list[str], typer.Argument(help="Or files; merged in order of time.")],
+    sessions: Annotated[
+        list[str] | None,
+        typer.Argument(help="Or files; merged in order of time. None: go on with --run."),
+    ] = None,
     *,
     speed: Annotated[str, typer.Option(help="0.1 to 1000 times as fast, or max.")] = "1",
     since: Annotated[str, typer.Option("--from", help="All before it goes at once.")] = "",
@@ -71,21 +74,23 @@ def play(  # noqa: PLR0913 - the options of a command
     q stops.
     """
     from deploy.recording_files import found_files
-    from deploy.replay_control import parse_speed
+    from deploy.replay_control import parse_speed, status_of
     from deploy.replaying import Run
 
-    now, settings = time.time_ns(), load_settings()
-    files = found_files(settings, [Path(name) for name in sessions if Path(name).exists()], venue)
+    now, settings, name = time.time_ns(), load_settings(), run or token_hex(4)
+    replay_namespace(name)
+    given = list(dict.fromkeys(sessions or ()))
+    files = found_files(settings, [Path(word) for word in given if Path(word).exists()], venue)
     plan = Plan(
-        sessions=(*files, *(name for name in dict.fromkeys(sessions) if not Path(name).exists())),
+        sessions=(*files, *(word for word in given if not Path(word).exists())),
         since=parse_time(since, now) if since else None,
         until=parse_time(until, now) if until else None,
         instruments=_names(instruments),
         step=step,
         loop=loop,
     )
-    name = run or token_hex(4)
-    replay_namespace(name)
+    if run and not given:
+        plan = asyncio.run(status_of(settings, run)).plan
     status = asyncio.run(_play(settings, Run(name, plan, parse_speed(speed), keep), files))
     if json:
         print_json(status)
@@ -120,7 +125,11 @@ async def _play(settings: Settings, run: Any, files: Any) -> ReplayStatus:
                 stage.inbox.put(command)
 
         with keys(pressed):
-            return await replay(settings, run, recordings, stage=stage)
+            try:
+                return await replay(settings, run, recordings, stage=stage)
+            except UnavailableError:
+                view.say(f"it goes on where it was with: tickerplant replay --run {run.name}")
+                raise
 
 
 @replay_app.command(context_settings={"ignore_unknown_options": True})  # such as -5m
@@ -146,19 +155,19 @@ def ctl(
 @replay_app.command("ls")
 def list_runs(*, style: Style = "table") -> None:
     """List the runs that have topics, with how they stood last."""
-    from deploy.replay_control import status_of
-    from deploy.replay_runs import runs
+    from deploy.replay_runs import last_status, runs
 
     check_format(style)
     settings = load_settings()
 
     async def statuses() -> list[ReplayStatus]:
-        return [await status_of(settings, run) for run in await runs(settings)]
+        found = [(run, await last_status(settings, run)) for run in await runs(settings)]
+        return [status or _not_begun(run) for run, status in found]
 
     rows = [_row(status) for status in asyncio.run(statuses())]
     if style == "table":
         rows = [row | {"position": iso(row["position"], 3)} for row in rows]
-    print_rows(style, STATUS_COLUMNS, rows, numbers=("percent", "epoch", "rate", "behind_ms"))
+    print_rows(style, STATUS_COLUMNS, rows, numbers=("percent", "epoch", "rate"))
 
 
 @replay_app.command("rm")
@@ -214,6 +223,11 @@ def _names(text: str) -> tuple[str, ...]:
     if not names:
         raise SettingsError("no instrument is named", repr(text), "names with commas, or ALL")
     return names
+
+
+def _not_begun(run: str) -> ReplayStatus:
+    reason = "it was killed before it began"
+    return ReplayStatus(run=run, plan=Plan(sessions=()), state="failed", reason=reason)
 
 
 def _row(status: ReplayStatus) -> dict[str, Any]:

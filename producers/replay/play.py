@@ -256,7 +256,7 @@ class Replay:
 
     async def _fail(self, error: TickerplantError) -> None:
         """Say why it ends, if that can be said."""
-        self.status.reason = str(error)[:500]
+        self.status.reason = " ".join(str(error).split())[:500]
         try:
             async with asyncio.timeout(GOODBYE_S_MAX):
                 await self._tell("failed")
