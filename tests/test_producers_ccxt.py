@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from contextlib import asynccontextmanager
+from functools import partial
 
 import orjson
 import pytest
 from aiohttp import WSMsgType, web
 
+import deploy_builders
 from builders import T0
 from producers.conversation import ConnectionLostError
 from producers.feed import Lost, Rejected, Restored
@@ -23,6 +25,7 @@ from test_producers_live import IMPATIENT, heard, ids, until
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ccxt") is None, reason="the optional ccxt is not installed"
 )
+run = partial(deploy_builders.run, seconds=60)
 SOURCE, SYMBOL, INSTRUMENT = "CCXT:hitbtc", "BTC/USDT", "BTCUSDT.HITBTC"
 MS = T0 // NS_PER_MS
 MARKET = {
@@ -251,3 +254,29 @@ def test_orders_at_one_price_are_one_level():
     told = market(contract=False).book(T0, book, 1)
 
     assert (told.bids, told.asks) == ([(9.0, 3)], [(10.0, 1)])
+
+
+@pytest.mark.stack
+async def test_it_is_recorded_from_the_command_line_as_any_venue(settings):
+    venue = HitBtc()
+    async with venue.serve() as port:
+        own = settings.model_copy(
+            update={
+                "capture": Capture(
+                    endpoints=(f"{SOURCE}=ws://127.0.0.1:{port}",),
+                    rest_endpoints=(f"{SOURCE}=http://127.0.0.1:{port}",),
+                )
+            }
+        )
+        command = ("record", "ccxt:hitbtc", "BTC/USDT", "--duration", "12s", "--json")
+        recording = asyncio.create_task(asyncio.to_thread(run, own, *command))
+        await subscribed(venue)
+        await venue.trades(*range(100))
+        found = await recording
+
+    summary = orjson.loads(found.stdout)
+    assert (summary["trades"], summary["books"], summary["gaps"]) == (100, 1, 0)
+    assert summary["session"].startswith("ccxt-hitbtc-")
+    again = run(own, "reparse", summary["session"])
+    assert again.returncode == 1
+    assert "cannot be read again" in again.stderr
