@@ -43,13 +43,15 @@ from schemas.errors import (
 )
 from schemas.events import NS_PER_S, Control, Start, Trade
 from schemas.health import Health
-from schemas.replay_control import Pause, Plan, Resume, Seek, SetSpeed, replay_namespace
+from schemas.replay_control import Plan, Resume, Seek, SetSpeed, replay_namespace
 from schemas.settings import as_environment, child_environment
 from schemas.topics import INPUTS
 
 pytestmark = pytest.mark.stack
 STORED_S_MAX = 120
 MARKET_S = 400
+STEP = 1_000
+"""Ticks until the replay that is killed pauses, in the middle of the market."""
 CAPTURES = (("OKX", "exchange_ws/OKX.ws.1.0.gz"), ("BYBIT", "exchange_ws/BYBIT.ws.26.0.gz"))
 
 
@@ -184,22 +186,21 @@ async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_cand
     """The first process at 100x is killed; the second one seeks and goes on at full speed."""
     settings, (session, *_) = recorded
     name = f"{settings.namespace}k"
-    with played(settings, session, "--speed", "100", "--run", name) as process:
-        await until(lambda: position(settings, name, at(50)))
-        await send(settings, name, Pause())
+    options = ("--speed", "100", "--step", str(STEP), "--run", name)
+    with played(settings, session, *options) as process:
+        await until(lambda: paused(settings, name))
         with pytest.raises(AlreadyRunningError):
             await remove_run(settings, name)
         await send(settings, name, Resume())
-        await until(lambda: position(settings, name, at(150)))
         process.kill()
     left = json.loads(worker_file(settings.home, name).read_text())["pid"]
     assert psutil.pid_exists(left), "what a killed process leaves behind"
     killed = await last_status(settings, name)
-    plan = Plan(sessions=(session,))
+    plan = Plan(sessions=(session,), step=STEP)
     recordings = stored_recordings(stored, plan)
     findings, finish = found_in(recordings)
     script = [
-        [Seek(to=at(100))],
+        [Seek(to=at(50))],
         [Seek(by=200 * NS_PER_S)],
         [Seek(to=at(100)), SetSpeed(speed=None)],
     ]
@@ -312,11 +313,11 @@ async def until(condition):
             await asyncio.sleep(0.05)
 
 
-async def position(settings, name, moment):
-    """Tell whether a run has come to a moment."""
+async def paused(settings, name):
+    """Tell whether a run has begun and come to its first pause."""
     try:
-        return (await status_of(settings, name)).position >= moment
-    except UnknownNameError:
+        return (await status_of(settings, name)).state == "paused"
+    except (UnknownNameError, SettingsError):
         return False
 
 
