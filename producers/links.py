@@ -60,6 +60,11 @@ class Links:
         if self._successor is not None:
             self._hand_over(self._successor, now)
 
+    def idle_s(self, now: float, longest: float) -> float:
+        """Return how long nothing is to be done unless something comes."""
+        dialing = len(self.all) < self._settings.connections + self.handing_over
+        return max(0.0, min(longest, self._dial_at - now)) if dialing else longest
+
     def take(self, count_max: int) -> Iterator[tuple[Link, list[Frame]]]:
         """Yield frames in the order in which they were received, over all links."""
         waiting = [link for link in self.all if link.queue]

@@ -241,3 +241,10 @@ async def test_through_every_fault_what_is_published_is_true(venue, faults, tmp_
     assert run.missing_updates
     assert any(trade.filled for trade in run.trades.values())
     assert len(run.market.trades) > 500
+    # And a lie would be noticed.
+    nothing = Gap(session="s", epoch=1, seq=0, source_time=0, ts_from=1, ts_to=2)
+    assert len(faults_of(run, [*run.gaps, nothing])) == 2
+    assert all(faults_of(run, [g for g in run.gaps if not g.of(x)]) for x in ("trades", "books"))
+    next(trade for trade in run.trades.values() if trade.filled).filled = False
+    run.of(Book, "books")[-1].bids.pop()
+    assert len(faults_of(run)) == 2

@@ -125,7 +125,7 @@ class LiveFeed:
                 while True:
                     self._links.tend(clock())
                     if not any(link.queue for link in self._links.all):
-                        await _wait(wake, ELAPSED_S)
+                        await _wait(wake, self._links.idle_s(clock(), ELAPSED_S))
                     wake.clear()
                     batch = await self._turn(clock)
                     yield batch or [Elapsed(ts_recv=self._now())]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -83,10 +83,9 @@ class VenueServer:
         """Tell a frame to everybody, as text, or as binary if it is no text."""
         text = text_of(frame)
         for client in list(self.clients):
-            if text is None:
-                await client.send_bytes(frame)
-            else:
-                await client.send_str(text)
+            # Who has just gone is taken off the list by its handler.
+            with suppress(ConnectionError):
+                await (client.send_bytes(frame) if text is None else client.send_str(text))
 
     async def tell(self, frame: bytes) -> list[bytes]:
         """Let a frame happen; return what was said of it to those who hear."""
@@ -98,7 +97,7 @@ class VenueServer:
             await asyncio.sleep(self.delay_s)
         spoiled = self.faults.spoiled(frame)
         for part in spoiled:
-            await self._say_if_heard(part)
+            await self.say(part)
         return spoiled
 
     async def _tell(self) -> None:
@@ -112,12 +111,6 @@ class VenueServer:
                 await asyncio.sleep(max(0.0, due - clock()))
             await self.tell(frame)
         self.over.set()
-
-    async def _say_if_heard(self, frame: bytes) -> None:
-        try:
-            await self.say(frame)
-        except ConnectionError:
-            return  # it has just gone; its handler takes it off the list
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.refusing:
