@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from consumers.intake import Intake, Origin, Partition
+from consumers.intake import Intake
 from consumers.keeper import STAGE, Keeper
 from consumers.kinds import kinds
 from consumers.log import Batch, Log
+from consumers.lot import Lot
+from consumers.origin import Partition
 from consumers.places import Places
 from consumers.sink import Sink
 from consumers.store.client import IngestClient
@@ -22,7 +23,6 @@ from consumers.store.sinks.feed_events import FeedEventSink
 from consumers.store.watch import table_fault
 from schemas.dead_letters import DeadLetterSink
 from schemas.errors import UnavailableError
-from schemas.events import Event
 from schemas.health import Health
 from schemas.metrics import DROPPED, ERRORS, LAG, RECEIVED, SENT
 from schemas.settings import Settings
@@ -142,8 +142,9 @@ class _Worker:
                 )
 
     async def _keep(self, batch: Batch) -> None:
+        lay_controls = self._feed_events.lay
         taken = {
-            topic: Intake(kind.events, kind.decode, ordered=kind.ordered)
+            topic: Intake(kind.reading, self._sinks[topic].lay, lay_controls)
             for topic, kind in self._kinds.items()
         }
         for place, records in batch.records.items():
@@ -154,17 +155,12 @@ class _Worker:
             await self._keeper.leave(part.refused)
             for reason, events in part.dropped.items():
                 DROPPED.labels(STAGE, topic.name, reason).inc(events)
-            await self._write(topic.name, self._sinks[topic], part.events, part.origins)
+            await self._write(topic.name, self._sinks[topic], part.events)
         # They are the same on every input topic.
-        part = taken[TRADES]
-        await self._write(
-            self._feed_events.table, self._feed_events, part.controls, part.control_origins
-        )
+        await self._write(self._feed_events.table, self._feed_events, taken[TRADES].controls)
 
-    async def _write(
-        self, name: str, sink: Sink, events: Sequence[Event], origins: Sequence[Origin]
-    ) -> None:
-        rows, poison = await self._keeper.keep(sink, events, origins)
+    async def _write(self, name: str, sink: Sink, lot: Lot) -> None:
+        rows, poison = await self._keeper.keep(sink, lot)
         SENT.labels(STAGE, name).inc(rows)
         if poison:
             DROPPED.labels(STAGE, name, "rejected").inc(poison)

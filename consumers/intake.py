@@ -3,87 +3,108 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import repeat
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
+from consumers.lot import Decode, Lay, Lot
+from consumers.origin import Origin, Partition, Record, Refusal
 from consumers.places import Places
 from schemas.codec import DECODE_ERRORS, explain
 from schemas.dead_letters import RETRIED
 from schemas.events import Control, End, Event, Tick
-from schemas.order import Fate, Order
+from schemas.order import Fate
 
 
-class Record(Protocol):
-    """A record as it lies in a partition."""
+class Reading(NamedTuple):
+    """How a topic is read: which events are kept, and how records become events."""
 
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-
-Partition = tuple[str, int]
-"""Topic and number."""
-Origin = tuple[Partition, Record]
-Decode = Callable[[Any], Any]
-"""Turns the value of a record into an event, or raises one of ``DECODE_ERRORS``."""
+    events: tuple[type, ...]
+    decode: Decode
+    ordered: bool = True
+    """By (epoch, seq). Otherwise all are kept: what the stream makes comes again, equal, after a
+    crash, and of the catalogue the last word counts."""
+    run_max: int = 1_000
+    """Events that are decoded and laid out together: as many as a cache holds."""
 
 
 _PAST: Final = frozenset({Fate.DUPLICATE, Fate.ENDED})
 """Its session has moved on. A row has no order: what was refused then is stored now."""
 
 
-@dataclass(slots=True)
 class Intake:
-    """What a batch holds of one topic: events, beside them where they came from; and the rest."""
+    """What a batch holds of one topic: events and control events, laid out, and the rest."""
 
-    kinds: tuple[type, ...]
-    decode: Decode
-    ordered: bool = True
-    """By (epoch, seq). Otherwise all are kept: what the stream makes comes again, equal, after a
-    crash, and of the catalogue the last word counts."""
-    events: list[Event] = field(default_factory=list)
-    origins: list[Origin] = field(default_factory=list)
-    controls: list[Event] = field(default_factory=list)
-    """Every copy of every control event."""
-    control_origins: list[Origin] = field(default_factory=list)
-    refused: list[tuple[Origin, str]] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
+    def __init__(self, reading: Reading, lay: Lay, lay_controls: Lay) -> None:
+        self.events = Lot(reading.decode, lay)
+        self.controls = Lot(reading.decode, lay_controls)
+        """Every copy of every control event."""
+        self.refused: list[Refusal] = []
+        self.dropped: Counter[str] = Counter()
+        self._reading = reading
 
     def take(self, partition: Partition, records: Sequence[Record], places: Places) -> None:
-        """Take the events of ``kinds`` and of control from records of a partition, in order."""
-        kept: list[Record] = []
-        keep_event, keep_record, kinds = self.events.append, kept.append, self.kinds
-        ordered = self.ordered
-        good = fate = Fate.TAKEN
-        session, order = "", Order()
-        for record, event in zip(records, self._decoded(partition, records), strict=True):
-            if event is None:
-                continue
-            if ordered:
-                if event.session != session:
-                    session = event.session
-                    order = places.order(session)
-                # What `judge` says of nearly every event, without the call.
-                if event.epoch == order.epoch and event.seq > order.seq and not order.ended:
-                    order.seq, fate = event.seq, good
-                else:
-                    fate = order.judge(event, event.epoch, event.seq)
-            if fate is good and type(event) in kinds:
-                keep_event(event)
-                keep_record(record)
-            elif fate is good and isinstance(event, Control):
+        """Take the events of the reading and of control from records of a partition, in order."""
+        run_max = self._reading.run_max
+        for first in range(0, len(records), run_max):
+            self._take(partition, records[first : first + run_max], places)
+
+    def _take(self, partition: Partition, records: Sequence[Record], places: Places) -> None:
+        events = self._decoded(partition, records)
+        begin = 0
+        while begin < len(events):
+            end = self._run(events, begin, places)
+            if end == begin:
+                end = begin + 1
+                self._judge(events[begin], (partition, records[begin]), places)
+            else:
+                self.events.gather(events[begin:end], records[begin:end])
+            begin = end
+        self.events.lay_out(partition)
+        self.controls.lay_out(partition)
+
+    def _run(self, events: Sequence[Any], begin: int, places: Places) -> int:
+        """Return where the events end that are of one session and follow one another.
+
+        They are nearly all there are, and need no other judgement.
+        """
+        kind = type(events[begin])
+        if kind not in self._reading.events:
+            return begin
+        if not self._reading.ordered:
+            others = (at for at in range(begin, len(events)) if type(events[at]) is not kind)
+            return next(others, len(events))
+        session = events[begin].session
+        order = places.order(session)
+        if order.ended:
+            return begin
+        epoch, seq, end = order.epoch, order.seq, begin
+        for event in islice(events, begin, None):
+            if type(event) is not kind or event.epoch != epoch or event.session != session:
+                break
+            if event.seq <= seq:
+                break
+            seq = event.seq
+            end += 1
+        order.seq = seq
+        return end
+
+    def _judge(self, event: Any, origin: Origin, places: Places) -> None:
+        if event is None:
+            return
+        fate = Fate.TAKEN
+        if self._reading.ordered:
+            order = places.order(event.session)
+            fate = order.judge(event, event.epoch, event.seq)
+        wanted = type(event) in self._reading.events
+        if wanted and (fate is Fate.TAKEN or (fate in _PAST and _retried(origin[1]))):
+            self.events.gather([event], [origin[1]])
+        elif fate is Fate.TAKEN and isinstance(event, Control):
+            if self._reading.ordered:
                 order.ended = type(event) is End
-                self.controls.append(event)
-                self.control_origins.append((partition, record))
-            elif fate in _PAST and type(event) in kinds and _retried(record):
-                keep_event(event)
-                keep_record(record)
-            elif fate is not good or isinstance(event, Tick):
-                self._pass_over((partition, record), event, fate)
-        self.origins += zip(repeat(partition), kept, strict=False)
+            self.controls.gather([event], [origin[1]])
+        elif fate is not Fate.TAKEN or isinstance(event, Tick):
+            self._pass_over(origin, event, fate)
 
     def _pass_over(self, origin: Origin, event: Event, fate: Fate) -> None:
         """Count an event that is not kept, and refuse it if it should not be here at all."""
@@ -96,7 +117,7 @@ class Intake:
             self.refused.append((origin, f"data after the end of session {event.session}"))
 
     def _decoded(self, partition: Partition, records: Sequence[Record]) -> list[Event | None]:
-        decode = self.decode
+        decode = self._reading.decode
         try:
             return [decode(record.value) for record in records]
         except DECODE_ERRORS:
@@ -105,7 +126,7 @@ class Intake:
     def _decoded_singly(self, origin: Origin) -> Event | None:
         value = origin[1].value
         try:
-            event: Event = self.decode(value)
+            event: Event = self._reading.decode(value)
         except DECODE_ERRORS as error:
             wrong = explain(value, error)
         else:

@@ -6,20 +6,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from typing import Final
+from typing import Any, Final
 
-from consumers.intake import Origin
+from consumers.lot import Lot
+from consumers.origin import Refusal
 from consumers.sink import Sink
 from schemas.dead_letters import DeadLetter, DeadLetterSink
-from schemas.errors import DataError, RejectedError, UnavailableError
-from schemas.events import Event
+from schemas.errors import RejectedError, UnavailableError
 from schemas.metrics import ERRORS
 
 log = logging.getLogger(__name__)
 STAGE: Final = "consume"
 RETRY_MS_MIN = 50
-
-Refusal = tuple[Origin, str]
 
 
 class Keeper:
@@ -43,19 +41,17 @@ class Keeper:
         self._fault = fault
         self._report = report
 
-    async def keep(
-        self, sink: Sink, events: Sequence[Event], origins: Sequence[Origin]
-    ) -> tuple[int, int]:
-        """Return how many rows were stored and how many events became dead letters.
-
-        ``origins`` are where the events came from, in the same order.
-        """
-        if not events:
-            return 0, 0
+    async def keep(self, sink: Sink, lot: Lot) -> tuple[int, int]:
+        """Return how many rows were stored and how many events became dead letters."""
+        if lot.refused:
+            await self.leave(lot.refused)
+        if not lot.parts:
+            return 0, len(lot.refused)
         try:
-            return await self._write(sink, events), 0
-        except (DataError, RejectedError) as error:
-            return await self._without_poison(sink, events, origins, error)
+            return await self._write(sink, lot.parts), len(lot.refused)
+        except RejectedError as error:
+            rows, poison = await self._without_poison(sink, lot, error)
+            return rows, poison + len(lot.refused)
 
     async def leave(self, refusals: Sequence[Refusal]) -> None:
         """Make dead letters of records and wait until they are acknowledged."""
@@ -75,12 +71,12 @@ class Keeper:
             else:
                 return
 
-    async def _write(self, sink: Sink, events: Sequence[Event]) -> int:
+    async def _write(self, sink: Sink, parts: Sequence[Any]) -> int:
         loop = asyncio.get_running_loop()
         delay_ms = RETRY_MS_MIN
         while True:
             try:
-                rows = await loop.run_in_executor(self._thread, sink.write, events)
+                rows = await loop.run_in_executor(self._thread, sink.send, parts)
             except UnavailableError as error:
                 fault = str(error)
             except RejectedError:
@@ -95,39 +91,17 @@ class Keeper:
             self._report(fault)
             delay_ms = await self._back_off(delay_ms)
 
-    async def _without_poison(
-        self,
-        sink: Sink,
-        events: Sequence[Event],
-        origins: Sequence[Origin],
-        error: DataError | RejectedError,
-    ) -> tuple[int, int]:
-        if len(events) == 1:
-            reasons = [str(error)]
-        elif isinstance(error, DataError):
-            reasons = [_reason(sink, event) for event in events]
-        else:
-            reasons = [""] * len(events)  # the server alone knows
-        refusals = [(origin, why) for origin, why in zip(origins, reasons, strict=True) if why]
-        if refusals:
-            await self.leave(refusals)
-            events = [event for event, why in zip(events, reasons, strict=True) if not why]
-            origins = [origin for origin, why in zip(origins, reasons, strict=True) if not why]
-            rows, poison = await self.keep(sink, events, origins)
-            return rows, poison + len(refusals)
-        middle = len(events) // 2
-        left_rows, left_poison = await self.keep(sink, events[:middle], origins[:middle])
-        right_rows, right_poison = await self.keep(sink, events[middle:], origins[middle:])
+    async def _without_poison(self, sink: Sink, lot: Lot, error: RejectedError) -> tuple[int, int]:
+        """Bisect: which row it is the server alone knows."""
+        origins = lot.origins()
+        if len(origins) == 1:
+            await self.leave([(origins[0], str(error))])
+            return 0, 1
+        left, right = lot.halves()
+        left_rows, left_poison = await self.keep(sink, left)
+        right_rows, right_poison = await self.keep(sink, right)
         return left_rows + right_rows, left_poison + right_poison
 
     async def _back_off(self, delay_ms: int) -> int:
         await asyncio.sleep(delay_ms / 1000)
         return min(2 * delay_ms, self._retry_ms_max)
-
-
-def _reason(sink: Sink, event: Event) -> str:
-    try:
-        sink.check(event)
-    except DataError as error:
-        return str(error)
-    return ""

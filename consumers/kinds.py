@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from consumers.intake import Decode
+from consumers.intake import Reading
 from consumers.sink import Sink
 from consumers.store.client import IngestClient
 from consumers.store.sinks.bars import BarSink
@@ -35,27 +35,24 @@ from schemas.topics import (
 class Kind(NamedTuple):
     """One topic's part in the store."""
 
-    events: tuple[type, ...]
-    decode: Decode
+    reading: Reading
     sink: Callable[[IngestClient], Sink]
-    ordered: bool = True
 
 
 def kinds(settings: Consume) -> dict[Topic, Kind]:
     """Return the topics that are kept."""
-    whole = settings.books_whole
-    candles = Kind((Candle,), candle_decoder.decode, CandleSink, ordered=False)
+    ticks, whole = input_decoder.decode, settings.books_whole
+    books = Reading((PackedBook,), decode_whole if whole else decode_best)
+    candles = Kind(Reading((Candle,), candle_decoder.decode, ordered=False), CandleSink)
+    late = Reading((Late, LateQuote), late_decoder.decode, ordered=False)
+    sessions = Reading((SessionRecord,), session_decoder.decode, ordered=False)
     return {
-        TRADES: Kind((Trade,), input_decoder.decode, TradeSink),
-        BOOKS: Kind(
-            (PackedBook,),
-            decode_whole if whole else decode_best,
-            partial(BookSink, whole=whole),
-        ),
-        QUOTES: Kind((Quote,), input_decoder.decode, QuoteSink),
-        BARS: Kind((Bar,), input_decoder.decode, BarSink),
+        TRADES: Kind(Reading((Trade,), ticks), TradeSink),
+        BOOKS: Kind(books, partial(BookSink, whole=whole)),
+        QUOTES: Kind(Reading((Quote,), ticks), QuoteSink),
+        BARS: Kind(Reading((Bar,), ticks), BarSink),
         CANDLES: candles,
         CANDLES_QUOTES: candles,
-        LATE: Kind((Late, LateQuote), late_decoder.decode, LateSink, ordered=False),
-        SESSIONS: Kind((SessionRecord,), session_decoder.decode, SessionSink, ordered=False),
+        LATE: Kind(late, LateSink),
+        SESSIONS: Kind(sessions, SessionSink),
     }

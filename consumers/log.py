@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from consumers.intake import Partition, Record
+from consumers.origin import Partition, Record
 from schemas.bare_records import hand_out_bare
 from schemas.errors import UnavailableError
 from schemas.settings import Settings

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
-
-from schemas.events import Event
+from typing import Any, Protocol
 
 
 class Sink(Protocol):
     """Keeps the events of one topic.
 
-    ``write`` returns when all events are acknowledged, and may be given the same events again
+    ``send`` returns when all rows are acknowledged, and may be given the same events again
     after a crash: writing twice must be harmless.
     """
 
@@ -20,15 +18,15 @@ class Sink(Protocol):
         """Where the rows go."""
         ...
 
-    def write(self, events: Sequence[Event]) -> int:
-        """Write ticks or candles in the order given; return the number of rows.
-
-        Called in a thread, never twice at once. Raises ``UnavailableError`` (the batch is kept and
-        written again later), or ``DataError`` or ``RejectedError`` (nothing is written; the poison
-        is found by ``check`` or by bisecting, and becomes a dead letter).
-        """
+    def lay(self, events: Sequence[Any]) -> Any:
+        """Lay events out as a part of what is sent; raise ``DataError`` if one must not be kept."""
         ...
 
-    def check(self, event: Event) -> None:
-        """Raise ``DataError`` if the event must not be kept; nothing is written."""
+    def send(self, parts: Sequence[Any]) -> int:
+        """Write parts in the order given; return the number of rows.
+
+        Called in a thread, never twice at once. Raises ``UnavailableError`` (the batch is kept and
+        written again later), or ``RejectedError`` (nothing is written; the poison is found by
+        bisecting, and becomes a dead letter).
+        """
         ...

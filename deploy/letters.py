@@ -201,14 +201,14 @@ async def _checker(settings: Settings) -> Callable[[Letter], str]:
         if kind is None or (f"{settings.namespace}.{letter.topic}", letter.partition) not in places:
             return "its topic and partition are none that the store reads"
         try:
-            event = kind.decode(letter.value)
-            if type(event) in kind.events:
-                sinks[letter.topic].check(event)
+            event = kind.reading.decode(letter.value)
+            if type(event) in kind.reading.events:
+                sinks[letter.topic].lay([event])
         except DECODE_ERRORS as error:
             return str(explain(letter.value, error) or "its type is not known")
         except DataError as error:
             return str(error)
-        fits = isinstance(event, (*kind.events, Control))
+        fits = isinstance(event, (*kind.reading.events, Control))
         return "" if fits else f"a {type(event).__name__.lower()} is none of this topic"
 
     return check

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from builders import RULES, SESSION, at
+from consumers.store.client import IngestClient
+from consumers.store.sinks.frame_sink import FrameSink
 from schemas.events import NS_PER_S, Bar, Book, Candle, Quote, SessionRecord
+from schemas.sections import QuestDb
+
+
+def frame_of(kind: Callable[[IngestClient], FrameSink], *events: Any) -> pd.DataFrame:
+    """Lay events out as a sink does, without a server."""
+    sink = kind(IngestClient(QuestDb()))
+    return sink.frame([sink.lay(events)])
 
 
 def book(seconds: float = 0, **fields: Any) -> Book:

@@ -10,12 +10,11 @@ from builders import at
 from consumers.store import reader
 from consumers.store.bars_reader import bars
 from consumers.store.client import IngestClient
-from consumers.store.sinks.bars import BarSink, bar_frame
+from consumers.store.sinks.bars import BarSink
 from consumers.store.sql import database
-from consumers_builders import bar
+from consumers_builders import bar, frame_of
 from schemas.errors import DataError, RejectedError, SettingsError, UnknownNameError
 from schemas.events import NS_PER_S
-from schemas.sections import QuestDb
 
 WAIT_S = 30
 stack = pytest.mark.stack
@@ -24,7 +23,7 @@ stack = pytest.mark.stack
 def test_a_bar_frame_keeps_exact_sums_and_nulls():
     whole = {"volume": "12345678901234567890.123456789", "quote_volume": "1.5", "trades_count": 7}
 
-    frame = bar_frame([bar(**whole, vwap=100.5), bar(60, volume=None)])
+    frame = frame_of(BarSink, bar(**whole, vwap=100.5), bar(60, volume=None))
 
     assert frame["volume"].tolist() == [Decimal(whole["volume"]), None]
     assert frame["quote_volume"].tolist() == [Decimal("1.5"), None]
@@ -47,13 +46,10 @@ def test_a_bar_frame_keeps_exact_sums_and_nulls():
     ids=repr,
 )
 def test_a_bad_bar_is_refused_alone_and_in_company(wrong):
-    sink = BarSink(IngestClient(QuestDb()))
-
     with pytest.raises(DataError):
-        bar_frame([bar(), bar(**wrong)])
+        frame_of(BarSink, bar(), bar(**wrong))
     with pytest.raises(DataError):
-        sink.check(bar(**wrong))
-    sink.check(bar())
+        frame_of(BarSink, bar(**wrong))
 
 
 @pytest.fixture

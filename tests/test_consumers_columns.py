@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from builders import trade
 from consumers.store.client import IngestClient
-from consumers.store.sinks.books import BookSink, book_frame, decode_best, decode_whole
-from consumers.store.sinks.candles import CandleSink, candle_frame
+from consumers.store.sinks.books import BookSink, decode_best, decode_whole
+from consumers.store.sinks.candles import CandleSink
 from consumers.store.sinks.columns import exact
-from consumers.store.sinks.trades import TradeSink, trade_frame
-from consumers_builders import book, candle
+from consumers.store.sinks.trades import TradeSink
+from consumers_builders import book, candle, frame_of
 from schemas.codec import encode
 from schemas.errors import DataError
 from schemas.scaled import scale
@@ -50,7 +51,7 @@ def test_a_column_takes_exactly_the_numbers_that_scale_takes(number):
 
 
 def test_a_trade_frame_keeps_nanoseconds_and_missing_ids():
-    frame = trade_frame([trade(0.000000001, trade_id="7"), trade(1, side="buy")])
+    frame = frame_of(TradeSink, trade(0.000000001, trade_id="7"), trade(1, side="buy"))
 
     assert frame["ts_event"].astype("int64").tolist() == [
         trade(0.000000001).ts_event,
@@ -64,21 +65,19 @@ def test_a_trade_frame_keeps_nanoseconds_and_missing_ids():
     "wrong", [{"price": 0.1234567890123}, {"size": 1e19}, {"instrument": "btc"}]
 )
 def test_a_bad_trade_is_refused_alone_and_in_company(wrong):
-    sink = TradeSink(CLIENT)
     bad = trade(**wrong)
 
     with pytest.raises(DataError):
-        trade_frame([trade(), bad])
+        frame_of(TradeSink, bad)
     with pytest.raises(DataError):
-        sink.check(bad)
-    sink.check(trade())
+        frame_of(TradeSink, trade(), bad)
 
 
 def test_a_book_frame_has_three_levels_a_side_and_nulls_where_there_are_none():
     deep = book(bids=[(9.0 - i, 1.0 + i) for i in range(20)], asks=[(10.0, 5.0), (11.0, 6.0)])
     empty = book(bids=[], asks=[])
 
-    frame = book_frame([deep, empty])
+    frame = frame_of(BookSink, deep, empty)
 
     row = frame.loc[0, book_columns()].tolist()
     assert row[:6] == [9.0, 1.0, 8.0, 2.0, 7.0, 3.0]
@@ -91,7 +90,7 @@ def test_every_level_comes_back_from_the_arrays_of_a_book():
     deep = book(bids=[(9.0 - i * 0.1, 1.0 + i) for i in range(20)], asks=[(10.0, 5.0)])
     books = [deep, book(bids=[], asks=[]), book(asks=[(11.0, 0.5), (12.0, 0.0)])]
 
-    frame = book_frame([decode_whole(encode(one)) for one in books])
+    frame = frame_of(BookSink, *(decode_whole(encode(one)) for one in books))
 
     for one, bids, asks in zip(books, frame["bids"], frame["asks"], strict=True):
         assert [*zip(*bids.tolist(), strict=True)] == one.bids
@@ -101,7 +100,7 @@ def test_every_level_comes_back_from_the_arrays_of_a_book():
 
 
 def test_a_delta_has_its_changes_and_no_best_levels():
-    frame = book_frame([book(), book(bids=[(9.0, 0.0)], asks=[], snapshot=False)])
+    frame = frame_of(BookSink, book(), book(bids=[(9.0, 0.0)], asks=[], snapshot=False))
 
     assert frame["is_delta"].tolist() == [False, True]
     assert frame["bid_price_1"].tolist()[0] == 99.0
@@ -116,10 +115,10 @@ def test_only_the_best_levels_are_kept_if_asked_for():
 
     assert (best.bids, best.asks) == (3, 1)
     assert decode_best(encode(trade())) == decode_whole(encode(trade())) == trade()
-    frame, whole = book_frame([best], whole=False), book_frame([deep])
+    frame, whole = frame_of(partial(BookSink, whole=False), best), frame_of(BookSink, deep)
     assert frame.equals(whole.drop(columns=["bids", "asks", "is_delta"]))
     with pytest.raises(DataError, match="books_whole"):
-        BookSink(CLIENT, whole=False).check(book(snapshot=False))
+        frame_of(partial(BookSink, whole=False), book(snapshot=False))
 
 
 @pytest.mark.parametrize(
@@ -136,23 +135,23 @@ def test_a_bad_book_is_refused_alone_and_in_company(wrong):
     bad = book(**wrong)
 
     with pytest.raises(DataError):
-        book_frame([book(), bad])
+        frame_of(BookSink, book(), bad)
     with pytest.raises(DataError):
-        BookSink(CLIENT).check(bad)
+        frame_of(BookSink, bad)
 
 
 @pytest.mark.parametrize("wrong", ["NaN", "Infinity", "1,5", "", "one"])
 def test_a_candle_whose_sum_is_no_decimal_is_refused(wrong):
     with pytest.raises(DataError):
-        candle_frame([candle(), candle(volume=wrong)])
+        frame_of(CandleSink, candle(), candle(volume=wrong))
     with pytest.raises(DataError):
-        CandleSink(CLIENT).check(candle(volume=wrong))
+        frame_of(CandleSink, candle(volume=wrong))
 
 
 def test_a_candle_frame_keeps_every_digit_of_the_sums():
     many = "12345678901234567890123456789012345678.123456789012345678"
 
-    frame = candle_frame([candle(quote_volume=many, vwap=None, flags=("gap", "partial"))])
+    frame = frame_of(CandleSink, candle(quote_volume=many, vwap=None, flags=("gap", "partial")))
 
     assert str(frame.loc[0, "quote_volume"]) == many
     assert pd.isna(frame.loc[0, "vwap"])

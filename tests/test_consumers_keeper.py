@@ -9,6 +9,8 @@ import pytest
 
 from builders import Record, trade
 from consumers.keeper import Keeper
+from consumers.lot import Lot
+from schemas.codec import encode, input_decoder
 from schemas.errors import DataError, RejectedError, UnavailableError
 
 
@@ -19,13 +21,14 @@ class MemorySink:
         self.rows = {}
         self.bad, self.poison, self.failures = set(bad), set(poison), failures
 
-    def check(self, event):
-        if event.seq in self.bad:
-            raise DataError("bad number", str(event.seq))
-
-    def write(self, events):
+    def lay(self, events):
         for event in events:
-            self.check(event)
+            if event.seq in self.bad:
+                raise DataError("bad number", str(event.seq))
+        return list(events)
+
+    def send(self, parts):
+        events = [event for part in parts for event in part]
         if self.failures:
             self.failures -= 1
             raise UnavailableError("questdb does not take rows")
@@ -33,6 +36,16 @@ class MemorySink:
             raise RejectedError("questdb refuses rows")
         self.rows |= {event.seq: event for event in events}
         return len(events)
+
+    def lot(self, count):
+        """Return so many trades, laid out, of two partitions."""
+        records = {seq: Record(encode(trade(seq=seq)), offset=seq) for seq in range(count)}
+        lot = Lot(input_decoder.decode, self.lay)
+        for partition in (0, 1):
+            own = [record for seq, record in records.items() if seq % 2 == partition]
+            lot.gather([input_decoder.decode(record.value) for record in own], own)
+            lot.lay_out(("live.trades", partition))
+        return lot
 
 
 class MemoryLetters:
@@ -57,15 +70,10 @@ def thread():
         yield executor
 
 
-def origins(count):
-    events = [trade(seq=seq) for seq in range(count)]
-    return events, [(("live.trades", 0), Record(b"raw", offset=seq)) for seq in range(count)]
-
-
 async def test_good_events_are_written_at_once(thread):
     sink, letters, reports = MemorySink(), MemoryLetters(), []
 
-    kept = await Keeper(letters, thread, 10, sound, reports.append).keep(sink, *origins(100))
+    kept = await Keeper(letters, thread, 10, sound, reports.append).keep(sink, sink.lot(100))
 
     assert kept == (100, 0)
     assert len(sink.rows) == 100
@@ -79,20 +87,20 @@ async def test_good_events_are_written_at_once(thread):
 async def test_poison_becomes_dead_letters_and_its_neighbours_are_stored(thread, bad, poison):
     sink, letters = MemorySink(bad=bad, poison=poison), MemoryLetters()
 
-    rows, refused = await Keeper(letters, thread, 10, sound, print).keep(sink, *origins(100))
+    rows, refused = await Keeper(letters, thread, 10, sound, print).keep(sink, sink.lot(100))
 
     wrong = {*bad, *poison}
     assert {letter.offset for letter in letters.letters} == wrong
     assert len(letters.letters) == len(wrong) == refused
     assert set(sink.rows) == set(range(100)) - wrong
     assert rows == 100 - len(wrong)
-    assert all(letter.value == b"raw" and letter.reason for letter in letters.letters)
+    assert all(letter.value and letter.reason for letter in letters.letters)
 
 
 async def test_a_database_that_is_away_is_waited_for(thread):
     sink, letters, reports = MemorySink(failures=5), MemoryLetters(), []
 
-    await Keeper(letters, thread, 1, sound, reports.append).keep(sink, *origins(10))
+    await Keeper(letters, thread, 1, sound, reports.append).keep(sink, sink.lot(10))
 
     assert len(sink.rows) == 10
     assert reports == ["questdb does not take rows"] * 5 + [None]
@@ -107,7 +115,7 @@ async def test_rows_are_not_taken_for_poison_while_the_store_is_unfit(thread):
         sink.poison.clear()
         return "tables missing"
 
-    await Keeper(letters, thread, 1, missing, reports.append).keep(sink, *origins(10))
+    await Keeper(letters, thread, 1, missing, reports.append).keep(sink, sink.lot(10))
 
     assert len(sink.rows) == 10
     assert not letters.letters
@@ -117,7 +125,7 @@ async def test_rows_are_not_taken_for_poison_while_the_store_is_unfit(thread):
 async def test_dead_letters_wait_for_kafka(thread):
     sink, letters = MemorySink(bad={1}), MemoryLetters(failures=3)
 
-    await Keeper(letters, thread, 1, sound, print).keep(sink, *origins(2))
+    await Keeper(letters, thread, 1, sound, print).keep(sink, sink.lot(2))
 
     assert [letter.offset for letter in letters.letters] == [1]
     assert set(sink.rows) == {0}
@@ -126,7 +134,7 @@ async def test_dead_letters_wait_for_kafka(thread):
 async def test_a_wait_can_be_cancelled(thread):
     sink = MemorySink(failures=10**9)
     task = asyncio.create_task(
-        Keeper(MemoryLetters(), thread, 10, sound, print).keep(sink, *origins(1))
+        Keeper(MemoryLetters(), thread, 10, sound, print).keep(sink, sink.lot(1))
     )
 
     await asyncio.wait([task], timeout=0.1)

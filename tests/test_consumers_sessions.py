@@ -7,11 +7,12 @@ from builders import T0, at, clock, start, trade
 from consumers.store.content import content_hash, hash_of
 from consumers.store.reading.catalogue import session as known
 from consumers.store.sinks.feed_events import FeedEventSink
-from consumers.store.sinks.sessions import SessionSink, session_frame
+from consumers.store.sinks.sessions import SessionSink
 from consumers.store.sinks.trades import TradeSink
 from consumers.store.upkeep.database_health import advice_on, examine
 from consumers.store.upkeep.lease import held
 from consumers.store.upkeep.partitions import SCRATCH, wait_applied
+from consumers_builders import frame_of
 from deploy_builders import entry
 from schemas.errors import DataError
 from schemas.tables import DATA_COLLECTION_SESSIONS, FEED_EVENTS, TICK_PRICES, TIMES
@@ -21,7 +22,7 @@ def test_of_a_batch_the_last_word_on_each_recording_is_kept():
     first = entry(state="active", counts={"trades": 1})
     last = structs.replace(first, state="completed", counts={"trades": 9})
 
-    frame = session_frame([first, entry(epoch=2), last])
+    frame = frame_of(SessionSink, first, entry(epoch=2), last)
 
     assert list(frame["state"]) == ["completed", "completed"]
     assert list(frame["trades"]) == [9, 0]
@@ -29,7 +30,7 @@ def test_of_a_batch_the_last_word_on_each_recording_is_kept():
 
 def test_an_entry_with_an_instrument_that_is_none_is_refused():
     with pytest.raises(DataError, match="not an instrument"):
-        session_frame([entry(instruments=("btc usdt",))])
+        frame_of(SessionSink, entry(instruments=("btc usdt",)))
 
 
 def test_a_hash_does_not_depend_on_how_rows_are_cut_and_does_on_every_value():

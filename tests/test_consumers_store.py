@@ -13,9 +13,9 @@ from consumers.store.client import IngestClient
 from consumers.store.sinks.books import BookSink
 from consumers.store.sinks.candles import CandleSink
 from consumers.store.sinks.feed_events import FeedEventSink
-from consumers.store.sinks.trades import TradeSink, trade_frame
+from consumers.store.sinks.trades import TradeSink
 from consumers.store.sql import database
-from consumers_builders import book, candle
+from consumers_builders import book, candle, frame_of
 from schemas.errors import RejectedError, UnavailableError, UnknownNameError
 from schemas.events import Candle, End, Status
 from schemas.tables import TIMES, book_columns
@@ -180,7 +180,7 @@ def test_a_missing_table_is_waited_for_and_never_made_up(client, db, monkeypatch
     monkeypatch.setitem(TIMES, "dropped_table", "ts_event")
 
     with pytest.raises(UnavailableError) as error:
-        client.write("dropped_table", trade_frame([trade(1)]))
+        client.write("dropped_table", frame_of(TradeSink, trade(1)))
 
     assert "tickerplant migrate" in str(error.value)
     assert not db.rows("SELECT table_name FROM tables() WHERE table_name = 'dropped_table'")

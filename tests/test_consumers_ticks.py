@@ -9,11 +9,11 @@ from builders import at, trade
 from consumers.store import reader
 from consumers.store.sinks.books import BookSink
 from consumers.store.sinks.candles import CandleSink
-from consumers.store.sinks.late import LateSink, late_frame
-from consumers.store.sinks.quotes import QuoteSink, quote_frame
+from consumers.store.sinks.late import LateSink
+from consumers.store.sinks.quotes import QuoteSink
 from consumers.store.sinks.sessions import SessionSink
 from consumers.store.sinks.trades import TradeSink
-from consumers_builders import book, candle
+from consumers_builders import book, candle, frame_of
 from deploy_builders import entry
 from schemas.errors import DataError
 from schemas.events import Book, Late, LateQuote, Quote
@@ -77,9 +77,9 @@ def test_a_bad_quote_is_refused_alone_in_company_and_late(client, wrong):
     bad = quote(**wrong)
 
     for refused in (
-        lambda: quote_frame([quote(), bad]),
-        lambda: QuoteSink(client).check(bad),
-        lambda: late_frame([LateQuote(**fields_of(bad), missed={})]),
+        lambda: frame_of(QuoteSink, quote(), bad),
+        lambda: frame_of(QuoteSink, bad),
+        lambda: frame_of(LateSink, LateQuote(**fields_of(bad), missed={})),
     ):
         with pytest.raises(DataError):
             refused()

@@ -10,6 +10,7 @@ from schemas.topics import TRADES
 
 pytestmark = pytest.mark.stack
 RECORDS = 5_000
+"""That are compressed, in batches of many."""
 FIELDS = ("offset", "timestamp", "timestamp_type", "key", "value")
 
 
@@ -31,16 +32,19 @@ async def fill(servers, topic):
             await careful.send(topic, b"committed", b"key", partition=0)
 
 
-async def read(servers, place, *, bare):
+async def read(servers, place, *, bare, first=0, most=999):
     found = []
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, isolation_level="read_committed")
     async with consumer:
         if bare:
             hand_out_bare(consumer)
         consumer.assign([place])
-        await consumer.seek_to_beginning()
+        consumer.seek(place, first)
         while not found or found[-1].value != b"committed":
-            found += (await consumer.getmany(place, timeout_ms=500, max_records=999)).get(place, [])
+            fetched = await consumer.getmany(place, timeout_ms=500, max_records=most)
+            found += fetched.get(place, [])
+            assert len(fetched.get(place, [])) <= (most or RECORDS)
+            assert not found or await consumer.position(place) > found[-1].offset
     return found
 
 
@@ -56,3 +60,14 @@ async def test_a_bare_record_holds_what_a_dressed_one_holds(settings):
     for field in FIELDS:
         assert [getattr(r, field) for r in bare] == [getattr(r, field) for r in dressed]
     assert [list(r.headers) for r in bare] == [list(r.headers) for r in dressed]
+
+
+@pytest.mark.parametrize(("first", "most"), [(2_500, 1), (3_000, 700), (4_999, None), (7, None)])
+async def test_reading_begins_and_pauses_anywhere_in_a_batch(settings, first, most):
+    servers = settings.kafka.servers
+    place = TopicPartition(TRADES.full_name(settings.namespace), 0)
+    await fill(servers, place.topic)
+
+    found = await read(servers, place, bare=True, first=first, most=most)
+
+    assert [record.offset for record in found[:-1]] == list(range(first, RECORDS + 3))

@@ -19,7 +19,8 @@ from pandas import Timedelta
 from consumers.store.client import IngestClient
 from consumers.store.reading import AsyncStore, Store
 from consumers.store.reading.export import export
-from consumers.store.sinks.trades import trade_frame
+from consumers.store.sinks.columns import join
+from consumers.store.sinks.trades import trade_columns
 from deploy.bench.large_store import MINUTES, LargeStore, large_store
 from schemas.events import Trade
 from schemas.settings import Settings
@@ -231,7 +232,7 @@ def _write(large: LargeStore, written: list[int], stop: Event) -> None:
     since = large.day(large.sessions - 1)[1]
     own: dict[str, Any] = {"session": "reads-written", "epoch": 0, "instrument": INSTRUMENT}
     tick = Trade(**own, seq=0, ts_event=since, ts_recv=since, price=100.5, size=1.5, side="buy")
-    frame = trade_frame([tick] * rows)
+    frame = join([trade_columns([tick] * rows)])
     due = time.monotonic()
     while not stop.wait(max(0.0, due - time.monotonic())):
         first = len(written) * rows

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from consumers.store.sinks.books import book_frame
-from consumers.store.sinks.trades import trade_frame
+from consumers.store.sinks.books import book_columns, book_frame
+from consumers.store.sinks.columns import join
+from consumers.store.sinks.trades import trade_columns
 from deploy.bench.float_candle import INTERVALS
 from producers.feed import Observation
 from producers.feeds.simulated import SimulatedFeed
@@ -37,10 +38,18 @@ class Kind:
     frame: Callable[[Sequence[Any]], pd.DataFrame]
 
 
+def _trades(trades: Sequence[Trade]) -> pd.DataFrame:
+    return join([trade_columns(trades)])
+
+
+def _books(books: Sequence[Book]) -> pd.DataFrame:
+    return book_frame([book_columns(books)])
+
+
 KINDS: Final = {
-    "trades": Kind(TRADES, (Trade,), 0.0, TICK_PRICES, trade_frame),
-    "books": Kind(BOOKS, (Book,), 1.0, TICK_ORDERBOOK, book_frame),
-    "market": Kind(TRADES, (Trade, Book), 0.5, TICK_PRICES, trade_frame),
+    "trades": Kind(TRADES, (Trade,), 0.0, TICK_PRICES, _trades),
+    "books": Kind(BOOKS, (Book,), 1.0, TICK_ORDERBOOK, _books),
+    "market": Kind(TRADES, (Trade, Book), 0.5, TICK_PRICES, _trades),
 }
 
 

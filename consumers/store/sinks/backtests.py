@@ -18,6 +18,7 @@ from consumers.store.sinks.columns import (
     identifiers,
     instruments,
     integers,
+    join,
     symbols,
     texts,
     times,
@@ -68,15 +69,22 @@ def write_results(
 def run_frame(run: Run) -> pd.DataFrame:
     """Lay a run out as a row."""
     names = ("params", "settings", "code_version", "content_hash", "result_hash", "metrics")
-    return pd.DataFrame(
-        {
-            **{name: symbols([getattr(run, name)]) for name in ("run", "strategy", "state")},
-            **{name: times([_time(getattr(run, name))]) for name in ("started", "since", "until")},
-            **{name: texts([getattr(run, name)]) for name in (*names, "reason")},
-            **{name: texts([",".join(getattr(run, name))]) for name in ("sessions", "instruments")},
-            **{name: integers([getattr(run, name)]) for name in ("duration_ms", "seed")},
-        },
-        copy=False,
+    return join(
+        [
+            {
+                **{name: symbols([getattr(run, name)]) for name in ("run", "strategy", "state")},
+                **{
+                    name: times([_time(getattr(run, name))])
+                    for name in ("started", "since", "until")
+                },
+                **{name: texts([getattr(run, name)]) for name in (*names, "reason")},
+                **{
+                    name: texts([",".join(getattr(run, name))])
+                    for name in ("sessions", "instruments")
+                },
+                **{name: integers([getattr(run, name)]) for name in ("duration_ms", "seed")},
+            }
+        ]
     )
 
 
@@ -86,32 +94,36 @@ def trip_frame(run: str, trips: Sequence[Trip]) -> pd.DataFrame:
     def every(name: str) -> list[Any]:
         return [getattr(trip, name) for trip in trips]
 
-    return pd.DataFrame(
-        {
-            "run": symbols([run] * len(trips)),
-            "seq": identifiers(every("seq")),
-            "instrument": instruments(every("instrument")),
-            "side": symbols(every("side")),
-            "entry_time": times(every("entry_time")),
-            "exit_time": times([_time(trip.exit_time) for trip in trips]),
-            **{name: _floats(every(name)) for name in ("quantity", "entry_price", "exit_price")},
-            **{name: _floats(every(name)) for name in ("fees", "pnl")},
-            "reason": texts(every("reason")),
-        },
-        copy=False,
+    return join(
+        [
+            {
+                "run": symbols([run] * len(trips)),
+                "seq": identifiers(every("seq")),
+                "instrument": instruments(every("instrument")),
+                "side": symbols(every("side")),
+                "entry_time": times(every("entry_time")),
+                "exit_time": times([_time(trip.exit_time) for trip in trips]),
+                **{
+                    name: _floats(every(name)) for name in ("quantity", "entry_price", "exit_price")
+                },
+                **{name: _floats(every(name)) for name in ("fees", "pnl")},
+                "reason": texts(every("reason")),
+            }
+        ]
     )
 
 
 def equity_frame(run: str, curve: Sequence[Point]) -> pd.DataFrame:
     """Lay an equity curve out as rows."""
     names = ("equity", "cash", "position_value", "drawdown")
-    return pd.DataFrame(
-        {
-            "run": symbols([run] * len(curve)),
-            "ts_event": times([point.ts_event for point in curve]),
-            **{name: _floats([getattr(point, name) for point in curve]) for name in names},
-        },
-        copy=False,
+    return join(
+        [
+            {
+                "run": symbols([run] * len(curve)),
+                "ts_event": times([point.ts_event for point in curve]),
+                **{name: _floats([getattr(point, name) for point in curve]) for name in names},
+            }
+        ]
     )
 
 

@@ -7,9 +7,9 @@ from math import nan
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from consumers.store.sinks.columns import (
+    Columns,
     decimals,
     exact,
     identifiers,
@@ -29,11 +29,11 @@ class BarSink(FrameSink):
 
     table = MARKET_BARS
 
-    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
-        return bar_frame(events)
+    def lay(self, events: Sequence[Any]) -> Columns:
+        return bar_columns(events)
 
 
-def bar_frame(bars: Sequence[Bar]) -> pd.DataFrame:
+def bar_columns(bars: Sequence[Bar]) -> Columns:
     """Lay bars out as rows of the table, or raise ``DataError`` for one that must not be kept."""
 
     def every(name: str) -> list[Any]:
@@ -42,17 +42,14 @@ def bar_frame(bars: Sequence[Bar]) -> pd.DataFrame:
     names = ("session", "source", "price_type", "adjustment", "interval")
     stamps = ("ts_open", "ts_close", "ts_event", "ts_recv")
     prices = ("open", "high", "low", "close")
-    return pd.DataFrame(
-        {
-            "instrument": instruments(every("instrument")),
-            **{name: symbols(every(name)) for name in names},
-            **{name: times(every(name)) for name in stamps},
-            **{name: exact(every(name)) for name in prices},
-            "volume": decimals(every("volume"), DECIMALS_MAX),
-            "quote_volume": decimals(every("quote_volume"), PRODUCT_DECIMALS_MAX),
-            "vwap": np.array([nan if v is None else v for v in every("vwap")], np.float64),
-            "trades_count": identifiers(every("trades_count")),
-            "seq": integers(every("seq")),
-        },
-        copy=False,
-    )
+    return {
+        "instrument": instruments(every("instrument")),
+        **{name: symbols(every(name)) for name in names},
+        **{name: times(every(name)) for name in stamps},
+        **{name: exact(every(name)) for name in prices},
+        "volume": decimals(every("volume"), DECIMALS_MAX),
+        "quote_volume": decimals(every("quote_volume"), PRODUCT_DECIMALS_MAX),
+        "vwap": np.array([nan if v is None else v for v in every("vwap")], np.float64),
+        "trades_count": identifiers(every("trades_count")),
+        "seq": integers(every("seq")),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,13 @@ import pandas as pd
 
 from consumers.store.client import IngestClient
 from consumers.store.sinks.columns import (
+    Columns,
     Floats,
     exact,
     identifiers,
     instruments,
     integers,
+    join,
     symbols,
     times,
 )
@@ -24,8 +26,10 @@ from consumers.store.sinks.frame_sink import FrameSink
 from schemas.codec import input_decoder
 from schemas.errors import DataError
 from schemas.events import Book, Event, Tick
-from schemas.instruments import check_instrument
-from schemas.tables import BOOK_LEVELS, TICK_ORDERBOOK, book_columns
+from schemas.tables import BOOK_LEVELS, TICK_ORDERBOOK
+from schemas.tables import book_columns as flat_columns
+
+_LEVELS: Final = frozenset(("levels", "numbers"))
 
 
 class PackedBook(Tick, tag="book", kw_only=True):
@@ -55,16 +59,11 @@ class BookSink(FrameSink):
         super().__init__(client)
         self._whole = whole
 
-    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
-        return book_frame(events, whole=self._whole)
+    def lay(self, events: Sequence[Any]) -> Columns:
+        return book_columns(events, whole=self._whole)
 
-    def check(self, event: Event) -> None:
-        book = event if isinstance(event, PackedBook) else pack(cast("Book", event))
-        check_instrument(book.instrument)
-        exact(book.numbers)
-        identifiers([book.update_id])
-        if not (book.snapshot or self._whole):
-            raise _no_deltas()
+    def frame(self, parts: Sequence[Columns]) -> pd.DataFrame:
+        return book_frame(parts, whole=self._whole)
 
 
 def decode_whole(value: bytes) -> Event:
@@ -101,42 +100,55 @@ def pack(book: Book, levels_max: int | None = None) -> PackedBook:
     )
 
 
-def book_frame(books: Sequence[Book | PackedBook], *, whole: bool = True) -> pd.DataFrame:
-    """Lay books out as rows of the table, or raise ``DataError`` for one that must not be kept."""
+def book_columns(books: Sequence[Book | PackedBook], *, whole: bool = True) -> Columns:
+    """Lay books out, or raise ``DataError`` if one must not be kept.
+
+    Beside columns of the table there are ``levels``, how many each side has, bids before asks, and
+    ``numbers``, price and size of each level of each side.
+    """
     packed = [book if isinstance(book, PackedBook) else pack(book) for book in books]
     deltas = np.array([not book.snapshot for book in packed])
     if deltas.any() and not whole:
-        raise _no_deltas()
-    levels = _Levels(packed)
-    flat = levels.best()
-    flat[:, deltas] = np.nan  # a change is not what is best
-    return pd.DataFrame(
-        {
-            "instrument": instruments([book.instrument for book in packed]),
-            "session": symbols([book.session for book in packed]),
-            "seq": integers([book.seq for book in packed]),
-            "ts_event": times([book.ts_event for book in packed]),
-            "ts_recv": times([book.ts_recv for book in packed]),
-            "update_id": identifiers([book.update_id for book in packed]),
-            **dict(zip(book_columns(), flat, strict=True)),
-            **({**levels.arrays(), "is_delta": deltas} if whole else {}),
-        },
-        copy=False,
+        raise DataError(
+            "book is a delta", "best levels are of snapshots", "set consume.books_whole"
+        )
+    return {
+        "instrument": instruments([book.instrument for book in packed]),
+        "session": symbols([book.session for book in packed]),
+        "seq": integers([book.seq for book in packed]),
+        "ts_event": times([book.ts_event for book in packed]),
+        "ts_recv": times([book.ts_recv for book in packed]),
+        "update_id": identifiers([book.update_id for book in packed]),
+        "is_delta": deltas,
+        "levels": np.array([(book.bids, book.asks) for book in packed], np.int64).ravel(),
+        "numbers": exact(np.concatenate([book.numbers for book in packed])),
+    }
+
+
+def book_frame(parts: Sequence[Columns], *, whole: bool = True) -> pd.DataFrame:
+    """Make rows of the table of what was laid out."""
+    levels, numbers = (
+        np.concatenate([cast("Floats", part[name]) for part in parts])
+        for name in ("levels", "numbers")
     )
+    frame = join([{name: part[name] for name in part if name not in _LEVELS} for part in parts])
+    sides = _Sides(cast("npt.NDArray[np.int64]", levels), numbers)
+    flat = sides.best()
+    flat[:, frame["is_delta"]] = np.nan  # a change is not what is best
+    wide = dict(zip(flat_columns(), flat, strict=True)) | (sides.arrays() if whole else {})
+    if not whole:
+        del frame["is_delta"]
+    return frame.assign(**wide)
 
 
-def _no_deltas() -> DataError:
-    return DataError("book is a delta", "best levels are of snapshots", "set consume.books_whole")
-
-
-class _Levels:
+class _Sides:
     """The levels of all sides of all books, one after another: bids, asks, bids, asks..."""
 
-    def __init__(self, books: Sequence[PackedBook]) -> None:
-        self._numbers = exact(np.concatenate([book.numbers for book in books]))
-        self._counts = np.array([(book.bids, book.asks) for book in books], np.int64).ravel()
-        self._ends = np.cumsum(self._counts)
-        self._begins = self._ends - self._counts
+    def __init__(self, counts: npt.NDArray[np.int64], numbers: Floats) -> None:
+        self._numbers = numbers
+        self._counts = counts
+        self._ends = np.cumsum(counts)
+        self._begins = self._ends - counts
 
     def best(self) -> Floats:
         """Return a row for each flat column, NaN where there is no level."""

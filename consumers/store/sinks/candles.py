@@ -9,9 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from consumers.store.sinks.columns import identifiers, instruments, integers, symbols, texts, times
+from consumers.store.sinks.columns import (
+    Columns,
+    identifiers,
+    instruments,
+    integers,
+    symbols,
+    texts,
+    times,
+)
 from consumers.store.sinks.frame_sink import FrameSink
 from schemas.errors import DataError
 from schemas.events import Candle
@@ -23,11 +30,11 @@ class CandleSink(FrameSink):
 
     table = AGGREGATED_OHLCV
 
-    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
-        return candle_frame(events)
+    def lay(self, events: Sequence[Any]) -> Columns:
+        return candle_columns(events)
 
 
-def candle_frame(candles: Sequence[Candle]) -> pd.DataFrame:
+def candle_columns(candles: Sequence[Candle]) -> Columns:
     """Lay candles out as rows of the table, or raise ``DataError`` for one that cannot be kept."""
     numbers = {
         name: np.array([getattr(candle, name) for candle in candles], np.float64)
@@ -37,26 +44,23 @@ def candle_frame(candles: Sequence[Candle]) -> pd.DataFrame:
         name: _decimals([getattr(candle, name) for candle in candles])
         for name in ("volume", "quote_volume", "buy_volume", "buy_quote_volume")
     }
-    return pd.DataFrame(
-        {
-            "instrument": instruments([candle.instrument for candle in candles]),
-            "session": symbols([candle.session for candle in candles]),
-            "price_type": symbols([candle.price_type for candle in candles]),
-            "interval": symbols([candle.interval for candle in candles]),
-            "ts_open": times([candle.ts_open for candle in candles]),
-            "ts_close": times([candle.ts_close for candle in candles]),
-            **numbers,
-            **sums,
-            "vwap": np.array([nan if c.vwap is None else c.vwap for c in candles], np.float64),
-            "trades_count": integers([candle.trades_count for candle in candles]),
-            "is_closed": np.array([candle.is_closed for candle in candles], np.bool_),
-            "revision": integers([candle.revision for candle in candles]),
-            "repair": identifiers([candle.repair or None for candle in candles]),
-            "flags": texts([",".join(candle.flags) for candle in candles]),
-            "seq": integers([candle.seq for candle in candles]),
-        },
-        copy=False,
-    )
+    return {
+        "instrument": instruments([candle.instrument for candle in candles]),
+        "session": symbols([candle.session for candle in candles]),
+        "price_type": symbols([candle.price_type for candle in candles]),
+        "interval": symbols([candle.interval for candle in candles]),
+        "ts_open": times([candle.ts_open for candle in candles]),
+        "ts_close": times([candle.ts_close for candle in candles]),
+        **numbers,
+        **sums,
+        "vwap": np.array([nan if c.vwap is None else c.vwap for c in candles], np.float64),
+        "trades_count": integers([candle.trades_count for candle in candles]),
+        "is_closed": np.array([candle.is_closed for candle in candles], np.bool_),
+        "revision": integers([candle.revision for candle in candles]),
+        "repair": identifiers([candle.repair or None for candle in candles]),
+        "flags": texts([",".join(candle.flags) for candle in candles]),
+        "seq": integers([candle.seq for candle in candles]),
+    }
 
 
 def _decimals(values: Sequence[str]) -> npt.NDArray[np.object_]:

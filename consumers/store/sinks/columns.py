@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,30 +26,62 @@ class _Codes(dict[str, int]):
         return code
 
 
-def symbols(names: Sequence[str]) -> pd.Categorical[str]:
-    """Return a column of few distinct names, which QuestDB keeps as SYMBOL."""
+class Symbols(NamedTuple):
+    """A column of few distinct names, which QuestDB keeps as SYMBOL."""
+
+    codes: npt.NDArray[np.int32]
+    names: list[str]
+
+
+Columns = dict[str, Any]
+"""A run of rows: by name of the column ``Symbols``, or an array of Arrow or numpy."""
+
+
+def join(runs: Sequence[Columns]) -> pd.DataFrame:
+    """Make one frame of runs of rows that have the same columns."""
+    names = runs[0]
+    return pd.DataFrame({name: _joined([run[name] for run in runs]) for name in names}, copy=False)
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    if isinstance(columns[0], Symbols):
+        codes = _Codes()
+        laid = [_coded(column.names, codes)[column.codes] for column in columns]
+        names = pd.Index(list(codes))
+        return pd.Categorical.from_codes(np.concatenate(laid), categories=names)
+    if isinstance(columns[0], pa.Array):
+        return pd.arrays.ArrowExtensionArray(pa.concat_arrays(columns))
+    return np.concatenate(columns)
+
+
+def _coded(names: Sequence[str], codes: _Codes) -> npt.NDArray[np.int32]:
+    return np.fromiter(map(codes.__getitem__, names), np.int32, len(names))
+
+
+def symbols(names: Sequence[str]) -> Symbols:
+    """Return a column of few distinct names."""
     codes = _Codes()
-    column = np.fromiter(map(codes.__getitem__, names), np.int32, len(names))
-    return pd.Categorical.from_codes(column, categories=pd.Index(list(codes)))
+    column = _coded(names, codes)
+    return Symbols(column, list(codes))
 
 
-def instruments(names: Sequence[str]) -> pd.Categorical[str]:
+def instruments(names: Sequence[str]) -> Symbols:
     """Return a column of instruments, or raise ``DataError``."""
     column = symbols(names)
-    for name in column.categories:
+    for name in column.names:
         check_instrument(name)
     return column
 
 
-def texts(values: Sequence[str | None]) -> pd.arrays.ArrowExtensionArray:
+def texts(values: Sequence[str | None]) -> pa.Array:
     """Return a column of texts, null where there is none."""
-    return pd.arrays.ArrowExtensionArray(pa.array(values, pa.string()))
+    return pa.array(values, pa.string())
 
 
-def identifiers(values: Sequence[int | None]) -> pd.arrays.ArrowExtensionArray:
+def identifiers(values: Sequence[int | None]) -> pa.Array:
     """Return a column of 64-bit integers, null where there is none, or raise ``DataError``."""
     try:
-        return pd.arrays.ArrowExtensionArray(pa.array(values, pa.int64()))
+        return pa.array(values, pa.int64())
     except OverflowError as error:
         raise DataError("identifier does not fit 64 bits", str(error)) from error
 

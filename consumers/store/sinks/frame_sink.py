@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from consumers.store.client import IngestClient
+from consumers.store.sinks.columns import join
 
 
 class FrameSink(ABC):
@@ -20,15 +21,19 @@ class FrameSink(ABC):
         self._client = client
 
     @abstractmethod
-    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
-        """Lay events out as rows, or raise ``DataError`` for one that must not be kept."""
+    def lay(self, events: Sequence[Any]) -> Any:
+        """Lay events out as columns, or raise ``DataError`` if one must not be kept."""
 
-    def write(self, events: Sequence[Any]) -> int:
+    def frame(self, parts: Sequence[Any]) -> pd.DataFrame:
+        """Make one frame of what was laid out."""
+        return join(parts)
+
+    def send(self, parts: Sequence[Any]) -> int:
         """Write the rows and return how many there are; raises as ``consumers.sink`` says."""
-        frame = self.frame(events)
+        frame = self.frame(parts)
         self._client.write(self.table, frame)
         return len(frame)
 
-    def check(self, event: Any) -> None:
-        """Raise ``DataError`` if the event must not be kept."""
-        self.frame([event])
+    def write(self, events: Sequence[Any]) -> int:
+        """Write events that are few; raises ``DataError`` too."""
+        return self.send([self.lay(events)])

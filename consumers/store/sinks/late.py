@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from consumers.store.sinks.columns import (
+    Columns,
     exact,
     identifiers,
     instruments,
@@ -30,29 +30,26 @@ class LateSink(FrameSink):
 
     table = LATE_TICKS
 
-    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
-        return late_frame(events)
+    def lay(self, events: Sequence[Any]) -> Columns:
+        return late_columns(events)
 
 
-def late_frame(ticks: Sequence[Late | LateQuote]) -> pd.DataFrame:
+def late_columns(ticks: Sequence[Late | LateQuote]) -> Columns:
     """Lay late ticks out as rows of the table, or raise ``DataError`` for one that must not be."""
 
     def every(name: str) -> list[Any]:
         return [getattr(tick, name, None) for tick in ticks]
 
-    return pd.DataFrame(
-        {
-            "instrument": instruments(every("instrument")),
-            "session": symbols(every("session")),
-            "type": symbols(["trade" if isinstance(tick, Late) else "quote" for tick in ticks]),
-            "seq": integers(every("seq")),
-            "ts_event": times(every("ts_event")),
-            "ts_recv": times(every("ts_recv")),
-            **{name: exact(np.array(every(name), np.float64)) for name in _NUMBERS},
-            "side": texts(every("side")),
-            "trade_id": texts(every("trade_id")),
-            "update_id": identifiers(every("update_id")),
-            "missed": texts([encode(tick.missed).decode() for tick in ticks]),
-        },
-        copy=False,
-    )
+    return {
+        "instrument": instruments(every("instrument")),
+        "session": symbols(every("session")),
+        "type": symbols(["trade" if isinstance(tick, Late) else "quote" for tick in ticks]),
+        "seq": integers(every("seq")),
+        "ts_event": times(every("ts_event")),
+        "ts_recv": times(every("ts_recv")),
+        **{name: exact(np.array(every(name), np.float64)) for name in _NUMBERS},
+        "side": texts(every("side")),
+        "trade_id": texts(every("trade_id")),
+        "update_id": identifiers(every("update_id")),
+        "missed": texts([encode(tick.missed).decode() for tick in ticks]),
+    }

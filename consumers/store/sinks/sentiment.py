@@ -10,7 +10,7 @@ import pandas as pd
 from msgspec import Struct
 
 from consumers.store.client import IngestClient
-from consumers.store.sinks.columns import instruments, symbols, texts, times
+from consumers.store.sinks.columns import instruments, join, symbols, texts, times
 from schemas.tables import SENTIMENT_HISTORY
 
 
@@ -40,16 +40,17 @@ def write_sentiment(client: IngestClient, items: Sequence[Sentiment]) -> None:
 def sentiment_frame(items: Sequence[Sentiment]) -> pd.DataFrame:
     """Lay items out as rows of the table."""
     numbers = ("score", "magnitude", "confidence")
-    return pd.DataFrame(
-        {
-            "instrument": instruments([item.instrument for item in items]),
-            **{n: symbols([getattr(item, n) for item in items]) for n in ("session", "source")},
-            **{n: times([getattr(item, n) for item in items]) for n in ("ts_event", "ts_recv")},
-            **{n: texts([getattr(item, n) for item in items]) for n in ("item", "text", "url")},
-            **{
-                n: np.array([nan if (v := getattr(item, n)) is None else v for item in items])
-                for n in numbers
-            },
-        },
-        copy=False,
+    return join(
+        [
+            {
+                "instrument": instruments([item.instrument for item in items]),
+                **{n: symbols([getattr(item, n) for item in items]) for n in ("session", "source")},
+                **{n: times([getattr(item, n) for item in items]) for n in ("ts_event", "ts_recv")},
+                **{n: texts([getattr(item, n) for item in items]) for n in ("item", "text", "url")},
+                **{
+                    n: np.array([nan if (v := getattr(item, n)) is None else v for item in items])
+                    for n in numbers
+                },
+            }
+        ]
     )

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from consumers.store.sinks.columns import exact, instruments, integers, symbols, texts, times
+from consumers.store.sinks.columns import (
+    Columns,
+    exact,
+    instruments,
+    integers,
+    symbols,
+    texts,
+    times,
+)
 from consumers.store.sinks.frame_sink import FrameSink
-from schemas.events import Event, Trade
-from schemas.instruments import check_instrument
-from schemas.scaled import scale
+from schemas.events import Trade
 from schemas.tables import TICK_PRICES
 
 
@@ -20,30 +26,21 @@ class TradeSink(FrameSink):
 
     table = TICK_PRICES
 
-    def frame(self, events: Sequence[Any]) -> pd.DataFrame:
-        return trade_frame(events)
-
-    def check(self, event: Event) -> None:
-        trade = cast("Trade", event)
-        check_instrument(trade.instrument)
-        for number in (trade.price, trade.size):
-            scale(number)
+    def lay(self, events: Sequence[Any]) -> Columns:
+        return trade_columns(events)
 
 
-def trade_frame(trades: Sequence[Trade]) -> pd.DataFrame:
+def trade_columns(trades: Sequence[Trade]) -> Columns:
     """Lay trades out as rows of the table, or raise ``DataError`` for one that must not be kept."""
-    return pd.DataFrame(
-        {
-            "instrument": instruments([trade.instrument for trade in trades]),
-            "session": symbols([trade.session for trade in trades]),
-            "side": symbols([trade.side for trade in trades]),
-            "seq": integers([trade.seq for trade in trades]),
-            "ts_event": times([trade.ts_event for trade in trades]),
-            "ts_recv": times([trade.ts_recv for trade in trades]),
-            "price": exact([trade.price for trade in trades]),
-            "size": exact([trade.size for trade in trades]),
-            "trade_id": texts([trade.trade_id for trade in trades]),
-            "filled": [bool(trade.filled) for trade in trades],
-        },
-        copy=False,
-    )
+    return {
+        "instrument": instruments([trade.instrument for trade in trades]),
+        "session": symbols([trade.session for trade in trades]),
+        "side": symbols([trade.side for trade in trades]),
+        "seq": integers([trade.seq for trade in trades]),
+        "ts_event": times([trade.ts_event for trade in trades]),
+        "ts_recv": times([trade.ts_recv for trade in trades]),
+        "price": exact([trade.price for trade in trades]),
+        "size": exact([trade.size for trade in trades]),
+        "trade_id": texts([trade.trade_id for trade in trades]),
+        "filled": np.array([bool(trade.filled) for trade in trades], np.bool_),
+    }
