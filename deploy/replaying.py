@@ -68,6 +68,7 @@ class Stage:
     """Told how it stands, a few times a second."""
     finish: Callable[[Settings], Awaitable[None]] = _nothing
     """Awaited at the end, while all that came of the replay is still on its topics."""
+    health: Health = field(default_factory=lambda: Health("kafka"))
 
 
 async def replay(
@@ -91,7 +92,7 @@ async def replay(
         try:
             await worker.start()
             playing = Replay(own, recordings, before, inbox=stage.inbox, show=stage.show)
-            await _play(own, playing, stage.inbox)
+            await _play(own, playing, stage)
             await _streamed(own)
             await stage.finish(own)
         finally:
@@ -173,14 +174,14 @@ async def _published(own: Settings, epoch: int) -> dict[Place, Mark]:
     return marks
 
 
-async def _play(own: Settings, playing: Replay, inbox: Inbox) -> None:
+async def _play(own: Settings, playing: Replay, stage: Stage) -> None:
     """Let it play until it ends, and see to it that commands come in."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, inbox.put, Stop())
+        loop.add_signal_handler(number, stage.inbox.put, Stop())
     tasks = [
-        asyncio.create_task(playing.run(Health("kafka"))),
-        asyncio.create_task(_listen(own, playing.status, inbox)),
+        asyncio.create_task(playing.run(stage.health)),
+        asyncio.create_task(_listen(own, playing.status, stage.inbox)),
         asyncio.create_task(_watch(own)),
     ]
     try:

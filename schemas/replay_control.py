@@ -140,11 +140,6 @@ def replay_namespace(run: str) -> str:
     return f"{PREFIX}{run}"
 
 
-def run_of(namespace: str) -> str | None:
-    """Return the run whose namespace it is; None of any other."""
-    return namespace.removeprefix(PREFIX) if namespace.startswith(PREFIX) else None
-
-
 def control_topic(run: str) -> str:
     """Return the full name of the control topic of a run."""
     return CONTROL_REPLAY.full_name(replay_namespace(run))

@@ -68,7 +68,8 @@ WITH_IO = {
     "consumers/store/upkeep/purge.py",
     "consumers/store/reader.py",
     *(f"consumers/store/reading/{name}.py" for name in ("asynchronous", "bulk", "connections")),
-    *(f"consumers/store/reading/{name}.py" for name in ("export", "prices", "yahoo")),
+    *(f"consumers/store/reading/{name}.py" for name in ("export", "prices", "recorded")),
+    "consumers/store/reading/yahoo.py",
     "consumers/store/sql.py",
     "consumers/store/watch.py",
 }

@@ -19,7 +19,6 @@ from schemas.replay_control import (
     Step,
     Stop,
     replay_namespace,
-    run_of,
 )
 
 S = NS_PER_S
@@ -105,11 +104,6 @@ def test_keys_are_commands(key, fields, command):
 def test_a_run_has_a_name_that_topics_can_have(name):
     with pytest.raises(TickerplantError, match="not a name of a run"):
         replay_namespace(name)
-
-
-def test_a_namespace_tells_its_run():
-    assert run_of(replay_namespace("monday-2")) == "monday-2"
-    assert run_of("live") is None
 
 
 def test_a_status_is_a_line_that_says_where_how_fast_how_late_and_what_is_wrong(capsys):

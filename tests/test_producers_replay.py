@@ -208,7 +208,8 @@ async def test_a_part_of_a_session_ends_where_it_was_told_to(settings):
     assert (lane[-1].state, lane[-1].reason) == ("completed", "the replay ends here")
 
 
-async def test_it_pauses_after_so_many_ticks(settings):
+async def test_it_pauses_after_so_many_ticks_and_stops_where_it_is(settings, monkeypatch):
+    monkeypatch.setattr("producers.replay.ahead.CHUNK", 5)
     recordings = memory(session_of(60))
 
     def act(status, inbox):

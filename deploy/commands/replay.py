@@ -62,7 +62,7 @@ def play(  # noqa: PLR0913 - the options of a command
     step: Annotated[int, typer.Option(min=0, help="Pause after so many ticks.")] = 0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
     venue: Annotated[str | None, typer.Option(help="Whose the frames of captures are.")] = None,
-    run: Annotated[str, typer.Option(help="Name; the same one goes on after a kill.")] = "",
+    run: Annotated[str, typer.Option(help="Name; killed, it goes on under it.")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the topics at the end.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the last status as JSON.")] = False,
 ) -> None:
@@ -104,6 +104,7 @@ async def _play(settings: Settings, run: Any, files: Any) -> ReplayStatus:
     from deploy.replay_keys import command_of, keys
     from deploy.replay_view import ReplayView
     from deploy.replaying import Stage, replay
+    from deploy.telemetry import telemetry
 
     latest: list[ReplayStatus] = []
     with Store(settings.questdb) as store, ReplayView(time.monotonic) as view:
@@ -124,7 +125,8 @@ async def _play(settings: Settings, run: Any, files: Any) -> ReplayStatus:
             if command is not None:
                 stage.inbox.put(command)
 
-        with keys(pressed):
+        with keys(pressed), telemetry(0, stage.health, "no setting") as port:
+            view.say(f"metrics: http://127.0.0.1:{port}/metrics")
             try:
                 return await replay(settings, run, recordings, stage=stage)
             except UnavailableError:

@@ -28,8 +28,7 @@ class Ahead:
     async def close(self) -> None:
         """Wait for what is being read: a thread cannot be stopped."""
         if self._coming:
-            await asyncio.wait({self._coming})
-            self._coming.exception()
+            await asyncio.gather(self._coming, return_exceptions=True)
 
     async def _read(self) -> list[Entry]:
         return await asyncio.to_thread(lambda: list(islice(self._entries, CHUNK)))

@@ -113,7 +113,8 @@ class Replay:
                 await self._begin(Published(self._before.last))
                 while not self._over:
                     await self._obey()
-                    await self._go_on()
+                    if not self._over:
+                        await self._go_on()
                 await self._tell("ended")
             except TickerplantError as error:
                 await self._fail(error)
@@ -151,7 +152,22 @@ class Replay:
             return
         if self._telling.catching_up:
             await self._catch_up()
-            return
+        else:
+            await self._advance()
+        await self._report()
+
+    async def _catch_up(self) -> None:
+        """Pass over what is there already, and publish what of it is missing."""
+        records, place = [], 0
+        while self._telling.catching_up and place < len(self._entries):
+            records += self._telling.tell(self._entries[place : place + 1])
+            place += 1
+        self._head.pass_over(self._entries[:place])
+        del self._entries[:place]
+        await self._publisher.publish(records)
+
+    async def _advance(self) -> None:
+        """Publish what may go now, or wait for the next event or command."""
         now = now_ns()
         count = self._head.release(self._entries, now)
         if count:
@@ -159,17 +175,6 @@ class Replay:
         else:
             wait_ns = self._head.wait_ns(self._entries[0][0], now)
             await self._inbox.listen(SHOWN_NS if wait_ns is None else min(wait_ns, SHOWN_NS))
-        await self._report()
-
-    async def _catch_up(self) -> None:
-        """Pass over what is there already, and publish what of it is missing."""
-        for place, entry in enumerate(self._entries):
-            if not self._telling.catching_up:
-                del self._entries[:place]
-                return
-            self._head.pass_over([entry])
-            await self._publisher.publish(self._telling.tell([entry]))
-        self._entries = []
 
     async def _release(self, count: int, now: int) -> None:
         entries = self._entries[:count]
@@ -186,13 +191,17 @@ class Replay:
                 f"run {self.status.run}",
                 "replay it under another --run",
             )
-        await self._publisher.publish(self._telling.end("the replay ends here"))
-        await self._publisher.flush()
-        await self._catalogued("completed")
-        if self.status.plan.loop and not self._over:
+        await self._end("the replay ends here")
+        if self.status.plan.loop:
             await self._again(self.status.plan.since or 0)
         else:
             self._over = True
+
+    async def _end(self, reason: str) -> None:
+        """End the sessions that have not told their end."""
+        await self._publisher.publish(self._telling.end(reason))
+        await self._publisher.flush()
+        await self._catalogued("completed")
 
     async def _again(self, target: int) -> None:
         """Begin a new epoch: all is published at once up to a moment."""
@@ -208,11 +217,8 @@ class Replay:
             offset, command = item
             self.status.commands = max(self.status.commands, offset + 1)
             if isinstance(command, Stop):
-                self._entries, self._over = [], True
-                self.status.refused = None
-                await self._publisher.publish(self._telling.end("the replay was stopped"))
-                await self._publisher.flush()
-                await self._catalogued("completed")
+                self.status.refused, self._over = None, True
+                await self._end("the replay was stopped")
                 return
             target = obey(command, self._head, self.status, self._rules(), now_ns())
             if target is not None:
