@@ -58,8 +58,8 @@ class OrderBook:
 
     @property
     def crossed(self) -> bool:
-        bids, asks = self.top(1)
-        return bool(bids and asks) and bool(bids[0][0] >= asks[0][0])
+        bid, ask = self._bids.best, self._asks.best
+        return bid is not None and ask is not None and bid >= ask
 
 
 class _Side:
@@ -86,11 +86,14 @@ class _Side:
         if len(order) > LEVELS_MAX:
             self.cut(LEVELS_MAX // 2)
 
+    @property
+    def best(self) -> float | None:
+        return self._sign * self._order[-1] if self._order else None
+
     def cut(self, depth: int) -> None:
         for rank in self._order[:-depth]:
             del self._levels[rank]
         del self._order[:-depth]
 
     def top(self, depth: int) -> list[BookLevel]:
-        levels = self._levels
-        return [levels[rank] for rank in self._order[: -depth - 1 : -1]]
+        return [*map(self._levels.__getitem__, self._order[: -depth - 1 : -1])]

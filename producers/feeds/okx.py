@@ -8,7 +8,7 @@ signed CRC-32 of the 25 best levels a side, in the digits as sent, must be right
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import chain
 from typing import Final
 from zlib import crc32
 
@@ -20,7 +20,6 @@ from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
 from producers.feeds import okx_history
 from producers.feeds.source import RefusedError, Request, Source
-from producers.order_book import level_of
 from producers.venue_clock import VenueClock
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Quote, Side, Trade
@@ -139,19 +138,27 @@ class _OkxBook(CheckedBook):
 
     def checksum(self) -> int:
         """Return the signed CRC-32 of bid, ask, bid, ask ...; what one side lacks is left out."""
-        pairs = zip_longest(*self.top(CHECKED_LEVELS))
-        text = ":".join([level[2] for pair in pairs for level in pair if level])
+        bids, asks = ([level[2] for level in side] for side in self.top(CHECKED_LEVELS))
+        in_turn = chain.from_iterable(zip(bids, asks, strict=False))
+        text = ":".join([*in_turn, *bids[len(asks) :], *asks[len(bids) :]])
         checksum = crc32(text.encode())
         return checksum - (checksum >> 31 << 32)
 
 
 def _change(instrument: str, ts_recv: int, update: _Book, *, fresh: bool) -> Change:
+    try:
+        bids, asks = (
+            [(float(price), float(size), f"{price}:{size}") for price, size, _, _ in side]
+            for side in (update.bids, update.asks)
+        )
+    except ValueError as error:
+        raise DataError("not a level of a book", str(error)[:200]) from error
     return Change(
         instrument=instrument,
         ts_event=update.ts * NS_PER_MS,
         ts_recv=ts_recv,
-        bids=[level_of(price, size, f"{price}:{size}") for price, size, _, _ in update.bids],
-        asks=[level_of(price, size, f"{price}:{size}") for price, size, _, _ in update.asks],
+        bids=bids,
+        asks=asks,
         fresh=fresh,
         update_id=update.sequence,
         previous_id=None if fresh else update.previous,
