@@ -135,7 +135,9 @@ def execute(
         except TickerplantError as error:
             _keep(client, plan, run, outcome(engine, "failed", str(error)), clock)
             raise
-        run = structs.replace(run, content_hash=known or digest.hexdigest())
+        # Of a range that was not read to its end the hash would be of a part.
+        whole = digest.hexdigest() if found.state == "completed" else None
+        run = structs.replace(run, content_hash=known or whole)
         finished = _keep(client, plan, run, found, clock)
     with database(settings.questdb) as db:
         wait_applied(db, APPLIED_S_MAX)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builders import at
+from builders import at, clock, end, numbered, start, trade
 from consumers.backtest import Engine, Strategy, Terms
 from consumers.backtest.driver import Outcome, drive
 from consumers_builders import candle
@@ -66,3 +66,15 @@ def minute(number: int, open_: float, high=None, low=None, close=None, **fields)
     times = {"ts_open": at(number * 60), "ts_close": at(number * 60) + 60 * NS_PER_S}
     usual = {"interval": "1m", "open": open_, "volume": "100"}
     return candle(**(usual | prices | times | fields))
+
+
+def told(session, *instruments, seconds=300):
+    """Return a session: a trade a second of each instrument, a clock every other."""
+    own = {"session": session, "epoch": 0}
+    events = [start(0, **own)]
+    for second in range(seconds):
+        price = 100 + (second * 7919 % 100) / 10
+        events += [trade(second, price, **own, instrument=name) for name in instruments]
+        if second % 2:
+            events.append(clock(second, **own))
+    return numbered(*events, end(seconds, **own))

@@ -167,7 +167,7 @@ def test_no_fill_comes_from_before_its_order(latency_ms):
             side = context.buy if context.random.random() < 0.5 else context.sell
             limit = round(trade.price + context.random.uniform(-1, 1), 2)
             order = side(NAME, 0.1, limit=limit if context.random.random() < 0.5 else None)
-            self.seen.append((order.number, context.now, trade.ts_event))
+            self.seen.append((order.number, context.time, trade.ts_event))
 
     strategy = Busy()
 
@@ -185,7 +185,7 @@ def test_series_beside_the_market_are_known_when_their_time_has_come():
 
     class Reader(Strategy):
         def on_candle(self, context, candle):
-            seen.append((context.now, context.as_of("sentiment", NAME)))
+            seen.append((context.time, context.as_of("sentiment", NAME)))
 
     run(Reader(), [minute(n, 100) for n in range(5)], lookup=lambda *_: points)
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from itertools import pairwise
 
 import pytest
 
-from backtest_builders import minute
-from builders import at, clock, end, numbered, records, start, trade
-from consumers.backtest import Engine, Strategy, Terms
-from consumers.backtest.driver import drive
+from backtest_builders import told
+from builders import at
+from consumers.backtest import Terms
 from consumers.backtest.loading import load_strategy
 from consumers.store import reader
 from consumers.store.reading import backtests
@@ -23,18 +20,9 @@ from consumers.store.sinks.trades import TradeSink
 from consumers_builders import bar, catalogued
 from deploy.backtest_sweep import combinations, sweep_all
 from deploy.backtesting import Plan, execute, plan_of, planned
-from deploy.cli import app
-from deploy.inline_candles import InlineCandles
-from deploy.local.progress import Silent
-from deploy.seeding import DAY_NS, History, plant
-from deploy.watchdog import calls_limited
-from deploy_builders import run as command
 from faulty_proxy import FaultyProxy
-from schemas.codec import candle_decoder
 from schemas.errors import SettingsError, UnavailableError, UnknownNameError
-from schemas.events import Candle, Clock, End, Start, Trade
-from schemas.settings import as_environment
-from streams.candles.engine import Engine as CandleEngine
+from schemas.events import Clock, End, Start, Trade
 
 WAIT_S = 30
 STRATEGIES = '''
@@ -87,18 +75,6 @@ def strategies(tmp_path):
     return lambda name: f"{file}:{name}"
 
 
-def told(session, *instruments, seconds=300):
-    """Return a session: a trade a second of each instrument, a clock every other."""
-    own = {"session": session, "epoch": 0}
-    events = [start(0, **own)]
-    for second in range(seconds):
-        price = 100 + (second * 7919 % 100) / 10
-        events += [trade(second, price, **own, instrument=name) for name in instruments]
-        if second % 2:
-            events.append(clock(second, **own))
-    return numbered(*events, end(seconds, **own))
-
-
 @pytest.fixture
 def recorded(client, db, session, instrument):
     """A stored session of 300 trades."""
@@ -110,38 +86,6 @@ def recorded(client, db, session, instrument):
     SessionSink(client).write([entry])
     reader.wait_applied(db, WAIT_S)
     return session
-
-
-def test_inline_candles_are_those_of_the_stream_directly_after_what_closed_them():
-    events = told("a", "BBB.SIM", "AAA.SIM")
-    maker = InlineCandles()
-
-    found = [candle for event in events for candle in maker.take(event)]
-
-    outputs = CandleEngine().fold(records(events)).candles
-    known = [candle_decoder.decode(value) for _, value in outputs]
-    known = [candle for candle in known if isinstance(candle, Candle)]
-    assert len(found) > 300
-    key = lambda c: (c.seq, c.ts_close, c.instrument, c.interval)  # noqa: E731
-    assert sorted(found, key=key) == sorted(known, key=key)
-    assert all(a.ts_close <= b.ts_close or a.seq < b.seq for a, b in pairwise(found))
-
-
-def test_a_call_that_never_returns_is_interrupted_whatever_it_catches():
-    class Stuck(Strategy):
-        def on_candle(self, context, candle):
-            while True:
-                try:
-                    sum(range(1_000))
-                except Exception:  # noqa: BLE001 - as people write
-                    self.caught = True
-
-    engine = Engine(Stuck(), Terms())
-    with calls_limited(0.2):
-        outcome = drive(engine, [minute(0, 100)])
-
-    assert outcome.state == "failed"
-    assert "backtest.call_s_max" in outcome.reason
 
 
 @pytest.mark.stack
@@ -316,53 +260,3 @@ def test_bars_of_a_range_are_run_by_close_with_sentiment_of_their_time(
         planned(store, Plan(strategy="ma_cross", since=at(1), until=at(1)))
     with pytest.raises(UnknownNameError, match="1h bars"):
         planned(store, Plan(strategy="ma_cross", params={"interval": "1h"}, **span))
-
-
-@pytest.fixture
-def tickerplant(pipeline, monkeypatch, capsys):
-    """Run a command in this process; return what it printed."""
-    for name, value in as_environment(pipeline).items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments):
-        capsys.readouterr()
-        assert not app(arguments, standalone_mode=False)
-        return capsys.readouterr().out
-
-    return run
-
-
-@pytest.mark.stack
-def test_the_seeded_history_can_be_tried_as_a_new_user_would(pipeline, tickerplant, tmp_path):
-    history = History(start_ns=at(0) // DAY_NS * DAY_NS, days=2, seed=5, tick_seconds=10)
-
-    planted = plant(pipeline, history, Silent())
-
-    assert [(part.what, part.state, part.rows > 40) for part in planted] == [
-        (what, "stored", True) for what in ("bars", "ticks", "sentiment")
-    ]
-    assert [part.state for part in plant(pipeline, history, Silent())][:2] == ["present"] * 2
-    span = ("--start", str(history.start_ns), "--end", str(history.end_ns))
-    ma_cross = ("backtest", "run", "ma_cross", *span, "--json")
-    fast, slow = (json.loads(tickerplant(*ma_cross, "--param", f"fast={n}")) for n in (5, 10))
-    assert fast["instruments"] == ["ALPHA.SEED", "BETA.SEED", "GAMMA.SEED"]
-    assert fast["trades"] > 10
-    assert "fast\t5\t10" in tickerplant("backtest", "compare", fast["run"], slow["run"])
-    trades = tickerplant("backtest", "show", fast["run"], "--trades", "--format", "json")
-    assert len(json.loads(trades)) >= fast["trades"]
-    assert fast["run"] in tickerplant("backtest", "list", "--strategy", "ma_cross")
-    assert json.loads(tickerplant("backtest", "reproduce", fast["run"], "--json"))["same"]
-    report = tmp_path / "report.png"
-    tickerplant("backtest", "show", fast["run"], "--report", str(report), "--plot")
-    assert report.stat().st_size > 10_000
-    ticks = tickerplant("backtest", "run", "book_imbalance", "--session", planted[1].session)
-    assert "SIM002.SIM" in ticks
-
-
-@pytest.mark.stack
-def test_a_run_without_data_names_what_lists_it(settings):
-    said = command(settings, "backtest", "run", "ma_cross")
-
-    assert said.returncode == 2
-    assert "tickerplant sessions ls" in said.stderr
-    assert not said.stdout

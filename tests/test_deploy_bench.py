@@ -140,6 +140,7 @@ def test_an_unknown_part_is_answered_with_the_known_ones() -> None:
 @pytest.mark.stack
 async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
     apart = {"peers", "latency", "scale", "recovery", "workers", "reads", "capture"}
+    apart |= {"replay", "backtest"}
     parts = set(PARTS) - apart
 
     figures = report(await measure(settings, TICKS, 1, parts, lambda _: None))

@@ -22,8 +22,8 @@ class Context:
         self._series = series
 
     @property
-    def now(self) -> int:
-        return self._exchange.now
+    def time(self) -> int:
+        return self._exchange.time
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class Context:
         ``sentiment``, ``sentiment.SOURCE``, ``candles.INTERVAL`` or ``bars.SOURCE.INTERVAL`` (their
         closes). Raises ``UnknownNameError``.
         """
-        return self._series.value(series, instrument, self._exchange.now)
+        return self._series.value(series, instrument, self._exchange.time)
 
     def buy(  # noqa: PLR0913 - what an order is made of
         self,

@@ -70,7 +70,7 @@ def outcome(engine: Engine, state: State, reason: str | None) -> Outcome:
         curve=points,
         instruments=tuple(sorted(exchange.markets)),
         since=points[0].ts_event if points else 0,
-        until=exchange.now,
+        until=exchange.time,
         events=engine.events,
         gaps=engine.gaps,
         orders=exchange.placed,
@@ -93,7 +93,7 @@ def _feed(engine: Engine, events: Iterable[Event], tell: Callable[[int], None]) 
             break
         if len(points) - told >= TOLD_POINTS:
             told = len(points)
-            tell(engine.exchange.now)
+            tell(engine.exchange.time)
     return None
 
 

@@ -102,17 +102,17 @@ class Engine:
         for order in self.context.orders:
             self.exchange.close(order, "cancelled", "the run is over")
         if self.curve.points:
-            self.curve.sample(self.exchange.now)
+            self.curve.sample(self.exchange.time)
 
     def _tick(self, ts: int) -> None:
         """Let time go on to a tick, unless it is far ahead and alone with that."""
         exchange = self.exchange
         exchange.event_ts = ts
-        if ts <= exchange.now:
+        if ts <= exchange.time:
             return
         if ts <= self._calm_until:
-            exchange.now = ts
-        elif exchange.now and ts > exchange.now + AHEAD_NS_MAX and not self._agrees(ts):
+            exchange.time = ts
+        elif exchange.time and ts > exchange.time + AHEAD_NS_MAX and not self._agrees(ts):
             self._doubted, self._calm_until = ts, -1
         else:
             self._move(ts)
@@ -124,7 +124,7 @@ class Engine:
         """Let time go on, and sample the equity at the end of each interval before."""
         exchange, curve = self.exchange, self.curve
         exchange.event_ts = ts
-        if ts <= exchange.now:
+        if ts <= exchange.time:
             return
         if ts > curve.due:
             if curve.due < 0:
@@ -132,7 +132,7 @@ class Engine:
             curve.advance(ts)
             if curve.points[-1].equity <= 0:
                 self.over = "ruin: nothing is left of the equity"
-        exchange.now = ts
+        exchange.time = ts
         self._doubted, self._calm_until = None, min(curve.due, ts + AHEAD_NS_MAX)
 
     def _market(self, tick: Tick | Candle) -> Market | None:
@@ -145,7 +145,7 @@ class Engine:
         market = self.exchange.markets.get(trade.instrument) or self._market(trade)
         if market is None:
             return
-        newest = trade.ts_event >= self.exchange.now
+        newest = trade.ts_event >= self.exchange.time
         self._tick(trade.ts_event)
         if newest:
             market.last = trade.price

@@ -30,7 +30,7 @@ class Exchange:
 
     def __init__(self, terms: Terms, calendar: Calendar = UTC_DAYS) -> None:
         self.terms = terms
-        self.now = 0
+        self.time = 0
         self.event_ts = 0
         """Time of the event that is handled: later than now if nobody believes it yet."""
         self.markets: dict[str, Market] = {}
@@ -49,10 +49,10 @@ class Exchange:
     def place(self, order: Order) -> Order:
         """Take an order, or reject it for want of equity; raise for one that makes no sense."""
         self._check(order)
-        order.number, order.placed = self.placed, self.now
-        order.active_from = max(self.now, self.event_ts) + self.terms.latency_ns
+        order.number, order.placed = self.placed, self.time
+        order.active_from = max(self.time, self.event_ts) + self.terms.latency_ns
         # Before the first event there is no day that could end.
-        order.expires = self._day_end() if order.time_in_force == "DAY" and self.now else None
+        order.expires = self._day_end() if order.time_in_force == "DAY" and self.time else None
         self.placed += 1
         if why := self._unaffordable(order):
             order.status, order.reason = "rejected", why
@@ -238,5 +238,5 @@ class Exchange:
             raise DataError(what, f"{self.terms.orders_max} are open", "cancel some: orders_max")
 
     def _day_end(self) -> int | None:
-        within = self._calendar.next_open(self.now)
+        within = self._calendar.next_open(self.time)
         return None if within is None else self._calendar.bounds("1d", within)[1]

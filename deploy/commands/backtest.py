@@ -78,16 +78,9 @@ def run(  # noqa: PLR0913 - the options of a command
 
     Exit code 1 if the strategy failed; its results so far are kept.
     """
-    terms = checked_terms(
-        cash=cash,
-        leverage_max=leverage,
-        fee_bps=fee_bps,
-        maker_fee_bps=maker_fee_bps,
-        slippage_bps=slippage_bps,
-        latency_ms=latency_ms,
-        gaps=gaps,
-        seed=seed,
-    )
+    money = {"cash": cash, "leverage_max": leverage, "gaps": gaps, "seed": seed}
+    costs = {"fee_bps": fee_bps, "maker_fee_bps": maker_fee_bps, "slippage_bps": slippage_bps}
+    terms = checked_terms(**money, **costs, latency_ms=latency_ms)
     plan = planned_of(
         terms,
         strategy=strategy,
@@ -232,15 +225,9 @@ def sweep(  # noqa: PLR0913 - the options of a command
     settings = load_settings()
     grids = {name: values.split(",") for name, values in pairs_of(grid).items()}
     wanted = combinations(grids, settings.backtest.sweep_runs_max)
-    terms = checked_terms(
-        cash=cash,
-        leverage_max=leverage,
-        fee_bps=fee_bps,
-        slippage_bps=slippage_bps,
-        latency_ms=latency_ms,
-        gaps=gaps,
-        seed=seed,
-    )
+    money = {"cash": cash, "leverage_max": leverage, "gaps": gaps, "seed": seed}
+    costs = {"fee_bps": fee_bps, "slippage_bps": slippage_bps, "latency_ms": latency_ms}
+    terms = checked_terms(**money, **costs)
     first = planned_of(
         terms,
         strategy=strategy,
@@ -269,8 +256,8 @@ def _executed(plan: Plan) -> Finished:
             progress.say(f"{found.gaps} gaps in what was recorded: ticks may be missing")
         for why in found.rejections[:3]:
             progress.say(f"rejected: {why}")
-        if found.reason:
-            progress.say(found.reason)
+        if found.state == "stopped":
+            progress.say(f"stopped: {found.reason}")
     return finished
 
 

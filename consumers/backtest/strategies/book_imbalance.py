@@ -32,9 +32,9 @@ class BookImbalance(Strategy):
         held = context.position(book.instrument).quantity
         if held:
             side = 1 if held > 0 else -1
-            if imbalance * side <= 0 or context.now >= self._until[book.instrument]:
+            if imbalance * side <= 0 or context.time >= self._until[book.instrument]:
                 context.target(book.instrument, 0, "balanced")
         elif abs(imbalance) >= self.threshold:
             quantity = self.quantity if imbalance > 0 else -self.quantity
             if context.target(book.instrument, quantity, "imbalanced"):
-                self._until[book.instrument] = context.now + self.hold_ms * NS_PER_MS
+                self._until[book.instrument] = context.time + self.hold_ms * NS_PER_MS
