@@ -254,7 +254,8 @@ def _say_control(event: Control) -> str:
         case Start():
             detail = f" {event.origin} intervals={','.join(event.rules.intervals)}"
         case Gap():
-            detail = f" {iso(event.ts_from)}..{iso(event.ts_to)} {','.join(event.instruments)}"
+            what = " ".join(",".join(names) for names in (event.instruments, event.topics) if names)
+            detail = f" {iso(event.ts_from)}..{iso(event.ts_to)} {what}"
         case End():
             detail = f" {event.state}"
         case _:

@@ -52,11 +52,10 @@ class BookBuilder:
     def reset(self, last_id: int, bids: list[Level], asks: list[Level]) -> list[Update]:
         """Begin from a snapshot; return the updates that waited for it, to be applied again.
 
-        A snapshot that is older than the book changes nothing.
+        A book that is whole needs none: a snapshot that came late would skip updates.
         """
-        if self.synced and last_id < self.last_id:
+        if self.synced:
             return []
-        self.synced = False
         self._book.reset(bids, asks)
         self.synced, self.last_id = True, last_id
         waited = list(self._waiting)

@@ -75,12 +75,17 @@ class Connection:
                 data = message.data
                 await self._receive(data.encode() if isinstance(data, str) else data)
             elif message.type is aiohttp.WSMsgType.ERROR:
-                raise _lost(message.data)
+                raise self._broken(message.data)
         code = self._socket.close_code
-        if code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-            limit = f"above capture.frame_bytes_max, {self._settings.frame_bytes_max} bytes"
-            raise ConnectionLostError("the venue sent a frame that is too big", limit)
         raise ConnectionLostError("the venue closed the connection", f"code {code}")
+
+    def _broken(self, error: object) -> ConnectionLostError:
+        """Say what ended the connection from this side."""
+        if getattr(error, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            limit = f"above {self._settings.frame_bytes_max} bytes"
+            hint = "raise capture.frame_bytes_max if it is no mistake"
+            return ConnectionLostError("the venue sent a frame that is too big", limit, hint)
+        return _lost(error)
 
     async def close(self) -> None:
         tasks = list(self._asking)

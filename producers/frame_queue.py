@@ -51,6 +51,8 @@ class FrameQueue:
             return False
         try:
             if self._file is None:
+                if self._folder is not None:
+                    self._folder.mkdir(parents=True, exist_ok=True)
                 self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by close()
             self._file.seek(self._written)
             self._file.write(_HEAD.pack(ts_recv, len(frame)) + frame)

@@ -96,7 +96,7 @@ class LiveFeed:
             url=endpoint(settings.endpoints, source.venue) or source.url,
             rest_url=endpoint(settings.rest_endpoints, source.venue) or source.rest_url,
             settings=settings,
-            spill_folder=raw_folder if raw_folder and raw_folder.is_dir() else None,
+            spill_folder=raw_folder,
             now_ns=self._now,
             opened=lambda ns: calendar.place(ns)[1] is not None,
         )
