@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from consumers.store.migrate import FOLDER
+from deploy.asyncapi import document
 from schemas import events, metrics, topics
 from schemas.settings import PREFIX, QUESTDB_VARIABLES, Settings
 
@@ -36,7 +38,8 @@ def pages() -> dict[str, str]:
         "tables.md": _tables(),
         "metrics.md": _metrics(),
     }
-    return {name: "\n".join([NOTE, "", *lines]) + "\n" for name, lines in content.items()}
+    described = {name: "\n".join([NOTE, "", *lines]) + "\n" for name, lines in content.items()}
+    return described | {"asyncapi.json": json.dumps(document(), indent=1) + "\n"}
 
 
 def _settings() -> Iterator[str]:
