@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import subprocess
-from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import psutil
@@ -19,22 +16,16 @@ from consumers.store import reader
 from consumers.store.reading import Store
 from consumers.store.sql import database
 from deploy import kafka_admin, replaying
-from deploy.local.supervisor import Patience, Supervisor
-from deploy.local.workers import worker_beside
 from deploy.parity import Findings, compare
 from deploy.recording_files import found_files
 from deploy.recordings import stored_recordings
 from deploy.replay_control import send, status_of
 from deploy.replay_runs import last_status, remove_run, run_settings, run_topics, worker_file
 from deploy.replaying import Run, Stage, replay
-from deploy.stored import wait_stored
 from deploy_builders import run
-from market_files import DATA, kraken_trades
-from producers.feed import Lost, Restored
-from producers.feeds.recorded import RecordedFeed
-from producers.produce import produce
-from producers_builders import ListFeed, seen_book, seen_trade
+from market_files import DATA
 from producers_topics import events_of
+from replay_sessions import CAPTURES, record, until
 from schemas.errors import (
     AlreadyRunningError,
     SettingsError,
@@ -42,46 +33,13 @@ from schemas.errors import (
     UnknownNameError,
 )
 from schemas.events import NS_PER_S, Control, Start, Trade
-from schemas.health import Health
 from schemas.replay_control import Plan, Resume, Seek, SetSpeed, replay_namespace
 from schemas.settings import as_environment, child_environment
 from schemas.topics import INPUTS
 
 pytestmark = pytest.mark.stack
-STORED_S_MAX = 120
-MARKET_S = 400
 STEP = 1_000
 """Ticks until the replay that is killed pauses, in the middle of the market."""
-CAPTURES = (("OKX", "exchange_ws/OKX.ws.1.0.gz"), ("BYBIT", "exchange_ws/BYBIT.ws.26.0.gz"))
-
-
-class FaultyMarket(ListFeed):
-    """Minutes with two losses, ticks a little late and far too late, and a killed stream."""
-
-    def __init__(self, session, kill):
-        some = []
-        for n in range(MARKET_S * 10):
-            second, name = n / 10, f"S{n % 3}.{session.upper()}"
-            event = second - (700 if n % 997 == 996 else 45 if n % 101 == 100 else 0)
-            own = {"instrument": name, "price": 100 + n % 13, "size": 1 + n % 5, "trade_id": str(n)}
-            lost = 150 <= second < 160 or 300 <= second < 303
-            if not lost:
-                some.append(seen_trade(event, recv=second + 0.05, **own))
-            if n in (1_500, 3_000):
-                some.append(Lost(ts_recv=at(second + 0.05), reason="test"))
-            if n in (1_600, 3_030):
-                some.append(Restored(ts_recv=at(second + 0.05)))
-            if n % 50 == 0 and not lost:
-                some.append(seen_book(second, recv=second + 0.05, instrument=name))
-        batches = [some[first : first + 500] for first in range(0, len(some), 500)]
-        super().__init__(batches, session=session)
-        self.kill = kill
-
-    async def observations(self):
-        for number, batch in enumerate(self.batches):
-            yield batch
-            if number == len(self.batches) // 2:
-                await self.kill()
 
 
 @pytest.fixture(scope="module")
@@ -94,31 +52,6 @@ def recorded(servers, tmp_path_factory):
     sessions = asyncio.run(record(settings))
     yield settings, sessions
     asyncio.run(kafka_admin.remove(settings))
-
-
-async def record(settings):
-    await kafka_admin.provision(settings)
-    async with AsyncExitStack() as workers:
-        supervisors = {}
-        for stage in ("stream", "consume"):
-            service = worker_beside(settings, stage, f"{stage}-recording")
-            one = Supervisor(service, settings.home, lambda: None, Patience())
-            workers.push_async_callback(one.stop)
-            await one.start()
-            supervisors[stage] = one
-
-        async def kill():
-            await until(lambda: kafka_admin.committed(settings, settings.stream_group))
-            os.kill(supervisors["stream"].pid, signal.SIGKILL)
-
-        feeds = [FaultyMarket(settings.namespace, kill)]
-        if DATA.is_dir():
-            feeds += [RecordedFeed([DATA / path], venue) for venue, path in CAPTURES]
-            feeds.append(kraken_trades())
-        for feed in feeds:
-            summary = await produce(feed, settings, Health(), asyncio.Event())
-        await wait_stored(settings, summary.end_offsets, seconds=STORED_S_MAX)
-    return [feed.session for feed in feeds]
 
 
 @pytest.fixture
@@ -200,9 +133,9 @@ async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_cand
     recordings = stored_recordings(stored, plan)
     findings, finish = found_in(recordings)
     script = [
-        [Seek(to=at(50))],
-        [Seek(by=200 * NS_PER_S)],
-        [Seek(to=at(100)), SetSpeed(speed=None)],
+        (1, at(100), [Seek(to=at(50))]),
+        (2, at(50), [Seek(by=200 * NS_PER_S)]),
+        (2, at(250), [Seek(to=at(100)), SetSpeed(speed=None)]),
     ]
     stage = Stage(show=lambda status: follow(script, status, stage.inbox), finish=finish)
 
@@ -210,7 +143,7 @@ async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_cand
 
     assert equal(findings), findings
     assert not psutil.pid_exists(left)
-    assert status.epoch == killed.epoch + 2
+    assert (killed.epoch, status.epoch) == (1, 3)
     assert status.commands >= killed.commands > 0
     await check_topic(
         settings.model_copy(update={"namespace": replay_namespace(name)}), stored, session
@@ -228,6 +161,8 @@ async def test_topics_that_are_deleted_under_a_replay_end_it_with_a_clear_error(
 ):
     settings, (session, *_) = recorded
     monkeypatch.setattr(replaying, "WATCH_S", 0.2)
+    monkeypatch.setattr(replaying, "GRACE_S", 1.0)
+    monkeypatch.setattr("producers.publisher.CLOSE_S_MAX", 0.5)
     name, plan = f"{settings.namespace}d", Plan(sessions=(session,))
     recordings = stored_recordings(stored, plan)
     deleting = []
@@ -266,9 +201,7 @@ def test_what_cannot_be_replayed_is_said_before_anything_is_begun(
 def test_commands_say_what_they_refuse(recorded):
     settings, (session, *_) = recorded
     for arguments, why in (
-        (("replay", "never"), "unknown session"),
         (("replay", session, "--speed", "0"), "speed cannot be used"),
-        (("replay", "--run", "never"), "unknown run"),
         (("replay", "ctl", "never", "seek", "-5m"), "unknown run"),
     ):
         found = run(settings, *arguments)
@@ -307,12 +240,6 @@ def played(settings, *arguments):
     )
 
 
-async def until(condition):
-    async with asyncio.timeout(STORED_S_MAX):
-        while not await condition():  # noqa: ASYNC110 - other processes tell no event
-            await asyncio.sleep(0.05)
-
-
 async def paused(settings, name):
     """Tell whether a run has begun and come to its first pause."""
     try:
@@ -322,9 +249,13 @@ async def paused(settings, name):
 
 
 def follow(script, status, inbox):
-    if script and status.state == "playing" and status.events:
-        for command in script.pop(0):
-            inbox.put(command)
+    """Give the next commands when a replay plays where they are for."""
+    if script and status.state == "playing":
+        epoch, moment, commands = script[0]
+        if status.epoch == epoch and status.position >= moment:
+            script.pop(0)
+            for command in commands:
+                inbox.put(command)
 
 
 async def check_topic(own, stored, session):
