@@ -8,10 +8,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from producers.connection import fetch, http_session, time_to_connect
 from producers.feeds.live import endpoint
 from producers.feeds.source import Source
-from producers.venue_clock import Ping, best_ping
+from producers.live.connection import fetch, http_session, time_to_connect
+from producers.live.venue_clock import Ping, best_ping
 from schemas.errors import DataError, UnavailableError
 from schemas.events import NS_PER_MS
 from schemas.sections import Capture

@@ -24,7 +24,7 @@ from deploy.venue_probe import probe
 from deploy.watching import Watch, WatchedFeed
 from producers.feed import Lost, Rejected, Restored
 from producers.feeds.sources import SOURCES
-from producers.venue_clock import Ping, VenueClock, best_ping
+from producers.live.venue_clock import Ping, VenueClock, best_ping
 from producers.venue_server.server import VenueServer
 from producers_builders import ListFeed, seen_book, seen_trade
 from schemas.errors import DataError

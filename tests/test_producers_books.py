@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.book_builder import BookBuilder, Outcome, Update
-from producers.books import Books, Change
 from producers.feed import Lost, Restored
-from producers.order_book import LEVELS_MAX, OrderBook
+from producers.order_books.book_builder import BookBuilder, Outcome, Update
+from producers.order_books.books import Books, Change
+from producers.order_books.order_book import LEVELS_MAX, OrderBook
 from producers.venue_times import iso_ns, seconds_ns
 from schemas.errors import DataError
 from schemas.events import Book

@@ -13,7 +13,7 @@ from producers.feed import Lost, Note, Rejected, Restored
 from producers.feeds.live import LiveFeed
 from producers.feeds.source import RefusedError
 from producers.feeds.sources import SOURCES
-from producers.raw_frames import RawFrames
+from producers.raw.raw_frames import RawFrames
 from producers.venue_server.server import VenueServer
 from schemas import metrics
 from schemas.events import Trade

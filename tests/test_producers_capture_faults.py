@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from producers.capture import read_frames
 from producers.feeds.live import LiveFeed
 from producers.feeds.sources import SOURCES
+from producers.raw.capture import read_frames
 from producers.venue_server.server import VenueServer
 from producers_builders import new_recorder
 from schemas.codec import input_decoder

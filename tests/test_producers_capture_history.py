@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from builders import T0
-from producers.connection import UnansweredError
 from producers.feed import Lost, Restored
 from producers.feeds import bybit_history, coinbase_history, kraken_history, okx_history
 from producers.feeds.sources import SOURCES
-from producers.refill import Refill
+from producers.live.connection import UnansweredError
+from producers.live.refill import Refill
 from producers.venue_server.server import VenueServer
 from producers.venue_server.trade_history import TradeHistory
 from producers_builders import seen_trade

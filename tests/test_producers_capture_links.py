@@ -10,7 +10,7 @@ import pytest
 
 from producers.feed import Lost, Note, Rejected, Restored
 from producers.feeds.recorded import RecordedFeed
-from producers.trade_chains import TradeChains
+from producers.live.trade_chains import TradeChains
 from producers.venue_server.server import VenueServer
 from producers_builders import seen_trade
 from schemas.events import Book, Trade

@@ -9,7 +9,7 @@ import pytest
 from producers.feed import Elapsed, Lost
 from producers.feeds.live import LiveFeed
 from producers.feeds.sources import SOURCES
-from producers.silence import LEARNT_MIN, Silence
+from producers.live.silence import LEARNT_MIN, Silence
 from producers.venue_server.server import VenueServer
 from schemas.calendars import Calendar
 from schemas.sections import Capture

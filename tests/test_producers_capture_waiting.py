@@ -6,7 +6,7 @@ import asyncio
 
 from builders import T0
 from producers.feed import Lost, Restored
-from producers.frame_queue import FrameQueue
+from producers.live.frame_queue import FrameQueue
 from producers.venue_server.server import VenueServer
 from schemas.events import Trade
 from test_producers_live import ids, listening, match, until

@@ -13,10 +13,10 @@ from aiohttp import WSMsgType, web
 
 import deploy_builders
 from builders import T0
-from producers.conversation import ConnectionLostError
 from producers.feed import Lost, Rejected, Restored
 from producers.feeds.ccxt_feed import CcxtFeed
 from producers.feeds.ccxt_market import CcxtMarket
+from producers.live.conversation import ConnectionLostError
 from schemas.errors import DataError, UnknownNameError
 from schemas.events import NS_PER_MS, Book, Trade
 from schemas.sections import Capture

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from builders import T0
-from producers.capture import read_frames
-from producers.conversation import ConnectionLostError
 from producers.feed import Elapsed, Lost, Note, Rejected, Restored
 from producers.feeds.live import LiveFeed
 from producers.feeds.recorded import RecordedFeed
 from producers.feeds.source import RefusedError
 from producers.feeds.sources import SOURCES
+from producers.live.conversation import ConnectionLostError
+from producers.raw.capture import read_frames
 from producers.venue_server.faults import replayed
 from producers.venue_server.server import VenueServer
 from schemas.errors import SettingsError

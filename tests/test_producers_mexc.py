@@ -21,7 +21,6 @@ from mexc_market import (
     spot_deals,
     spot_depth,
 )
-from producers.connection import http_session
 from producers.feed import Lost, Note, Rejected, Restored
 from producers.feeds.mexc import WAITING_NS_MAX, MexcParser
 from producers.feeds.mexc_frames import Wrapper
@@ -29,6 +28,7 @@ from producers.feeds.mexc_spot import MexcSpotParser
 from producers.feeds.recorded import RecordedFeed
 from producers.feeds.source import RefusedError
 from producers.feeds.sources import SOURCES
+from producers.live.connection import http_session
 from producers.venue_server.server import VenueServer
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import T0
-from producers.book_builder import BookBuilder, Outcome, Update
 from producers.feed import Lost, Restored
 from producers.feeds.binance import parse_quote, parse_trade
 from producers.feeds.recorded import RecordedFeed
+from producers.order_books.book_builder import BookBuilder, Outcome, Update
 from producers_builders import events, recorded
 from schemas.errors import DataError, UnknownNameError
 from schemas.events import Book, Clock, End, Quote, Trade

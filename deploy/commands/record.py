@@ -97,7 +97,7 @@ def reparse(
     """
     from producers.feeds.ccxt_tap import is_ccxt
     from producers.feeds.recorded import RecordedFeed
-    from producers.raw_frames import SUFFIX
+    from producers.raw.raw_frames import SUFFIX
 
     settings = load_settings()
     folder = settings.home / "raw" / Path(session).name

@@ -26,8 +26,8 @@ def serve(
 ) -> None:
     """Serve a recording as the venue did: a client subscribes, and yesterday is told again."""
     from deploy.commands.feed import parse_speed
-    from producers.capture import read_frames
     from producers.feeds.sources import source_of
+    from producers.raw.capture import read_frames
     from producers.venue_server.server import VenueServer
 
     name = source_of(venue).venue

@@ -13,12 +13,12 @@ from typing import Final, Literal
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
 from producers.feeds import bybit_history
 from producers.feeds.source import RefusedError, Request, Source
-from producers.order_book import BookLevel
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
+from producers.order_books.books import Books, Change, CheckedBook
+from producers.order_books.order_book import BookLevel
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Side, Trade
 from schemas.instruments import instrument_of, split_instrument

@@ -20,14 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from producers.conversation import ConnectionLostError
 from producers.feed import Elapsed, Lost, Note, Observation, Rejected, Restored
 from producers.feeds.ccxt_market import CcxtMarket
 from producers.feeds.ccxt_tap import PREFIX, exchange_class, explained, redirected, tapped
 from producers.feeds.live import endpoint
 from producers.feeds.source import RefusedError
-from producers.raw_frames import RawFrames
-from producers.reconnect import delays_s
+from producers.live.conversation import ConnectionLostError
+from producers.live.reconnect import delays_s
+from producers.raw.raw_frames import RawFrames
 from schemas.errors import DataError, StackError, TickerplantError, UnknownNameError
 from schemas.events import NS_PER_S
 from schemas.sections import Capture

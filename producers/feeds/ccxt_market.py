@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from producers.books import book_seen
+from producers.order_books.books import book_seen
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Book, Level, Side, Trade
 from schemas.instruments import instrument_of

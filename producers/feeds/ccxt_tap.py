@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from producers.conversation import ConnectionLostError
 from producers.feeds.source import RefusedError
+from producers.live.conversation import ConnectionLostError
 from schemas.errors import SettingsError, TickerplantError, UnknownNameError
 
 PREFIX: Final = "CCXT:"

@@ -13,13 +13,13 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.json import Decoder, encode
 
-from producers.best_quote import best_quote
-from producers.books import Books, Change
 from producers.feed import Lost, Observation, Restored
 from producers.feeds import coinbase_history
 from producers.feeds.source import RefusedError, Request, Source
-from producers.order_book import BookLevel
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
+from producers.order_books.best_quote import best_quote
+from producers.order_books.books import Books, Change
+from producers.order_books.order_book import BookLevel
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
 from schemas.events import NS_PER_S, Quote, Trade

@@ -12,14 +12,14 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from producers.best_quote import best_quote
-from producers.books import Books, Change
 from producers.feed import Observation
 from producers.feeds import kraken_history
 from producers.feeds.kraken_book import KrakenBook, checked_level
 from producers.feeds.kraken_v1 import KrakenV1Parser, is_v1
 from producers.feeds.source import RefusedError, Request, Source
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
+from producers.order_books.best_quote import best_quote
+from producers.order_books.books import Books, Change
 from producers.venue_times import iso_ns
 from schemas.errors import DataError
 from schemas.events import NS_PER_S, Quote, Side, Trade

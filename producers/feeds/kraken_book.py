@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 from zlib import crc32
 
-from producers.books import Change, CheckedBook
-from producers.order_book import BookLevel, level_of
+from producers.order_books.books import Change, CheckedBook
+from producers.order_books.order_book import BookLevel, level_of
 from schemas.errors import DataError
 
 CHECKED_LEVELS: Final = 10

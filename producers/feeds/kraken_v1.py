@@ -7,11 +7,11 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.json import Decoder
 
-from producers.best_quote import best_quote
-from producers.books import Books, Change
 from producers.feed import Observation
 from producers.feeds.kraken_book import KrakenBook, checked_level
 from producers.feeds.source import RefusedError
+from producers.order_books.best_quote import best_quote
+from producers.order_books.books import Books, Change
 from producers.venue_times import seconds_ns
 from schemas.errors import DataError
 from schemas.events import Side, Trade

@@ -29,19 +29,19 @@ from typing import Final
 import aiohttp
 from msgspec import structs
 
-from producers.capture import FILLED_MARK, LEAD_MARK, LOST_MARK, RESTORED_MARK
-from producers.connection import fetch, http_session
-from producers.conversation import ConnectionLostError
 from producers.feed import Elapsed, Note, Observation, Rejected
 from producers.feeds.source import RefusedError, Source
-from producers.link import Link, Venue
-from producers.links import Links
-from producers.mending import Mending
-from producers.raw_frames import RawFrames
-from producers.raw_store import RawStore
-from producers.reconnect import delays_s
-from producers.refill import Refill
-from producers.selection import Selection
+from producers.live.connection import fetch, http_session
+from producers.live.conversation import ConnectionLostError
+from producers.live.link import Link, Venue
+from producers.live.links import Links
+from producers.live.mending import Mending
+from producers.live.reconnect import delays_s
+from producers.live.refill import Refill
+from producers.live.selection import Selection
+from producers.raw.capture import FILLED_MARK, LEAD_MARK, LOST_MARK, RESTORED_MARK
+from producers.raw.raw_frames import RawFrames
+from producers.raw.raw_store import RawStore
 from schemas.calendars import UTC_DAYS, Calendar
 from schemas.codec import DECODE_ERRORS, encode
 from schemas.errors import DataError, SettingsError

@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from producers.book_builder import Update
 from producers.feed import Lost, Observation, Restored
 from producers.feeds.source import RefusedError, Request, Source
-from producers.snapshot_books import SnapshotBooks
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
+from producers.order_books.book_builder import Update
+from producers.order_books.snapshot_books import SnapshotBooks
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, NS_PER_S, Level, Side, Trade
 from schemas.instruments import instrument_of

@@ -13,13 +13,13 @@ from typing import Any, Final
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder, encode
 
-from producers.best_quote import best_quote
-from producers.book_builder import Update
 from producers.feed import Observation
 from producers.feeds.mexc_frames import unwrap
 from producers.feeds.source import RefusedError, Request, Source
-from producers.snapshot_books import SnapshotBooks
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
+from producers.order_books.best_quote import best_quote
+from producers.order_books.book_builder import Update
+from producers.order_books.snapshot_books import SnapshotBooks
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Level, Quote, Side, Trade
 from schemas.instruments import instrument_of

@@ -15,12 +15,12 @@ from zlib import crc32
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from producers.best_quote import best_quote
-from producers.books import Books, Change, CheckedBook
 from producers.feed import Observation
 from producers.feeds import okx_history
 from producers.feeds.source import RefusedError, Request, Source
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
+from producers.order_books.best_quote import best_quote
+from producers.order_books.books import Books, Change, CheckedBook
 from schemas.errors import DataError
 from schemas.events import NS_PER_MS, Quote, Side, Trade
 from schemas.instruments import instrument_of, split_instrument

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from producers.capture import CONNECTION_MARKS, read_lines, receive_ns
-from producers.compressed import read_blocks
 from producers.feed import Lost, Observation
 from producers.feeds.sources import source_of
-from producers.marked_frames import MarkedFrames
 from producers.pacing import paced
+from producers.raw.capture import CONNECTION_MARKS, read_lines, receive_ns
+from producers.raw.compressed import read_blocks
+from producers.raw.marked_frames import MarkedFrames
 from schemas import metrics
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from producers.feed import Observation
 from producers.feeds.history import History
-from producers.venue_clock import VenueClock
+from producers.live.venue_clock import VenueClock
 from schemas.errors import DataError
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from producers.compressed import read_blocks
 from producers.importing.session_csv import Volume
 from producers.importing.source import Source
+from producers.raw.compressed import read_blocks
 from schemas.errors import DataError
 from schemas.events import CandleRules
 

@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import UNSET
 
-from producers.capture import read_lines
 from producers.feed import Observation, Told
 from producers.importing.rows import Row, csv_rows, open_parquet, parquet_rows
 from producers.importing.source import RowParser, RowSource
+from producers.raw.capture import read_lines
 from schemas.codec import decode, input_decoder
 from schemas.errors import DataError
 from schemas.events import Bar, Book, Control, Level, Quote, Start, Tick, Trade

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import json
 
-from producers.capture import read_lines
-from producers.compressed import read_blocks
+from producers.raw.capture import read_lines
+from producers.raw.compressed import read_blocks
 from schemas.errors import DataError
 
 JSON_BYTES_MAX: Final = 268_435_456

@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from producers.capture import read_lines
 from producers.feeds.binance import SPOT, USDM
 from producers.importing import binance_archive, mapping, retold, tardis
 from producers.importing.captures import CaptureSource
 from producers.importing.recording import Hints, Recording
 from producers.importing.rows import csv_rows, json_rows, open_parquet, parquet_rows, split_line
 from producers.importing.source import RowParser, RowSource, Source
+from producers.raw.capture import read_lines
 from schemas.errors import DataError
 from schemas.instruments import split_instrument
 

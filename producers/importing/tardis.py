@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from producers.feed import Observation
 from producers.importing.source import UNSTAMPED, number
-from producers.order_book import OrderBook
+from producers.order_books.order_book import OrderBook
 from schemas.errors import DataError
 from schemas.events import Book, Quote, Side, Trade
 from schemas.instruments import instrument_of

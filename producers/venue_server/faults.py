@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from producers.frame_queue import Frame
+from producers.live.frame_queue import Frame
 from schemas.errors import UnknownNameError
 
 Spoil = Callable[[bytes], list[bytes]]

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from producers.frame_queue import Frame
+from producers.live.frame_queue import Frame
 from producers.venue_server.faults import Faults
 from producers.venue_server.protocols import answers, text_of
 from producers.venue_server.trade_history import TradeHistory

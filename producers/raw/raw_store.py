@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from producers.capture import CONNECTION_MARK
-from producers.raw_frames import RawFrames
+from producers.raw.capture import CONNECTION_MARK
+from producers.raw.raw_frames import RawFrames
 from schemas.errors import StackError
 from schemas.metrics import ERRORS
 

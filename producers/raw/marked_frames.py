@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from producers.capture import (
+from producers.feed import Lost, Observation, Restored
+from producers.feeds.source import Parser
+from producers.raw.capture import (
     CONNECTION_MARK,
     FILLED_MARK,
     LEAD_MARK,
@@ -12,8 +14,6 @@ from producers.capture import (
     RESTORED_MARK,
     frame_of,
 )
-from producers.feed import Lost, Observation, Restored
-from producers.feeds.source import Parser
 from schemas.codec import decode, input_decoder
 from schemas.errors import DataError
 from schemas.events import Trade

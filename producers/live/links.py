@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from producers.frame_queue import Frame
-from producers.link import Link
+from producers.live.frame_queue import Frame
+from producers.live.link import Link
 from schemas.sections import Capture
 
 log = logging.getLogger(__name__)

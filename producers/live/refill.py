@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from producers.connection import UnansweredError
 from producers.feeds.history import History
+from producers.live.connection import UnansweredError
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError
 from schemas.events import Trade

@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from producers.capture import as_line
+from producers.raw.capture import as_line
 from schemas.errors import StackError
 
 SUFFIX: Final = ".raw.zst"
@@ -34,7 +34,7 @@ class RawFrames:
         self._write(ts_recv, as_line(frame))
 
     def mark(self, ts_recv: int, mark: bytes) -> None:
-        """Add what is no frame: one of the marks of ``producers.capture``."""
+        """Add what is no frame: one of the marks of ``producers.raw.capture``."""
         self._write(ts_recv, mark.replace(b"\n", b" "))
 
     def _write(self, ts_recv: int, text: bytes) -> None:

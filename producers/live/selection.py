@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from producers.books import book_broken, book_rebuilt
 from producers.feed import Lost, Observation, Restored
-from producers.link import Link
-from producers.links import Links
+from producers.live.link import Link
+from producers.live.links import Links
+from producers.live.mending import OF_TRADES, Mending
 from producers.losses import OF_BOOKS
-from producers.mending import OF_TRADES, Mending
+from producers.order_books.books import book_broken, book_rebuilt
 from schemas.events import NS_PER_S, Book, Quote, Tick, Trade
 from schemas.metrics import BOOK_RESYNCS
 

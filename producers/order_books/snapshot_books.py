@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from producers.book_builder import BookBuilder, Outcome, Update
-from producers.books import book_broken, book_rebuilt, book_seen
 from producers.feed import Observation
+from producers.order_books.book_builder import BookBuilder, Outcome, Update
+from producers.order_books.books import book_broken, book_rebuilt, book_seen
 from schemas.events import Level
 from schemas.instruments import split_instrument
 

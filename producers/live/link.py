@@ -12,11 +12,11 @@ from typing import Final
 
 import aiohttp
 
-from producers.connection import Connection, connected
-from producers.conversation import ConnectionLostError, Conversation
 from producers.feeds.source import Source
-from producers.frame_queue import Frame, FrameQueue
-from producers.silence import Silence
+from producers.live.connection import Connection, connected
+from producers.live.conversation import ConnectionLostError, Conversation
+from producers.live.frame_queue import Frame, FrameQueue
+from producers.live.silence import Silence
 from schemas.errors import StackError
 from schemas.metrics import ERRORS
 from schemas.sections import Capture

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from producers.compressed import read_blocks
+from producers.raw.compressed import read_blocks
 from producers.venue_times import seconds_ns
 from schemas.errors import DataError
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from producers.feed import Lost, Note, Observation, Restored
-from producers.refill import Refill, Refilled
-from producers.trade_chains import Hole, TradeChains
+from producers.live.refill import Refill, Refilled
+from producers.live.trade_chains import Hole, TradeChains
 from schemas.events import NS_PER_MS, Trade
 from schemas.sections import Capture
 from schemas.topics import QUOTES, TRADES

@@ -10,7 +10,7 @@ from collections import deque
 from enum import Enum
 from typing import Final, NamedTuple
 
-from producers.order_book import OrderBook
+from producers.order_books.order_book import OrderBook
 from schemas.errors import DataError
 from schemas.events import Level
 

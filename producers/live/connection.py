@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from producers.conversation import ConnectionLostError
+from producers.live.conversation import ConnectionLostError
 from schemas.errors import UnavailableError
 from schemas.sections import Capture
 

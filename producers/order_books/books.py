@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from producers.feed import Lost, Observation, Restored
 from producers.losses import OF_BOOKS
-from producers.order_book import BookLevel, OrderBook
+from producers.order_books.order_book import BookLevel, OrderBook
 from schemas.errors import DataError
 from schemas.events import Book
 

@@ -1,0 +1,1 @@
+"""Frames as received: stored, marked, and read back."""
