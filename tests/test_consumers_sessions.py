@@ -6,16 +6,21 @@ from msgspec import structs
 from builders import T0, at, clock, start, trade
 from consumers.store.content import content_hash, hash_of
 from consumers.store.reading.catalogue import session as known
+from consumers.store.sinks.bars import BarSink
 from consumers.store.sinks.feed_events import FeedEventSink
 from consumers.store.sinks.sessions import SessionSink
 from consumers.store.sinks.trades import TradeSink
 from consumers.store.upkeep.database_health import advice_on, examine
 from consumers.store.upkeep.lease import held
 from consumers.store.upkeep.partitions import SCRATCH, wait_applied
-from consumers_builders import frame_of
+from consumers_builders import bar, frame_of
 from deploy_builders import entry
 from schemas.errors import DataError
-from schemas.tables import DATA_COLLECTION_SESSIONS, FEED_EVENTS, TICK_PRICES, TIMES
+from schemas.events import Bar
+from schemas.tables import DATA_COLLECTION_SESSIONS, FEED_EVENTS, MARKET_BARS, TICK_PRICES, TIMES
+
+WITHOUT_BARS = "da7e29e369d2a6c6d55b516eb4b386b70cbe6707c29ee70052d8d71c36a025af"
+"""Of a trade and a start, from before bars were hashed: hashes that are kept must stay true."""
 
 
 def test_of_a_batch_the_last_word_on_each_recording_is_kept():
@@ -76,6 +81,28 @@ def test_equal_recordings_hash_equal_whatever_their_epoch(settings, client, db, 
     assert store(f"{session}-2", 7) == first
     assert store(f"{session}-1", 3) == first, "fed again"
     assert store(f"{session}-3", 1, price=100.5) != first
+
+
+@pytest.mark.stack
+def test_bars_are_a_part_of_what_is_hashed_and_nothing_changes_without_them(client, db, session):
+    def store(name: str, *bars: Bar) -> str:
+        own = {"session": name, "epoch": 1}
+        TradeSink(client).write([trade(seq=0, **own)])
+        FeedEventSink(client).write([start(seq=1, **own)])
+        if bars:
+            BarSink(client).write([structs.replace(bar, **own) for bar in bars])
+        for table in (TICK_PRICES, FEED_EVENTS, MARKET_BARS):
+            wait_applied(db, table)
+        return content_hash(db, name)
+
+    first, second = bar(seq=2), bar(60, seq=3, quote_volume="0.1")
+
+    assert store(f"{session}-none") == WITHOUT_BARS
+    both = store(f"{session}-1", first, second)
+    assert store(f"{session}-2", second, first) == both
+    assert store(f"{session}-3", first) not in {both, WITHOUT_BARS}
+    corrected = structs.replace(second, quote_volume="0.100000000000000001")
+    assert store(f"{session}-4", first, corrected) != both
 
 
 @pytest.mark.stack
