@@ -16,9 +16,10 @@ from schemas.settings import load_settings
 if TYPE_CHECKING:
     from consumers.exporting.writer import Writer
 
-FORMATS: Final = ("parquet", "csv", "raw", "tardis")
+FORMATS: Final = ("parquet", "csv", "raw", "tardis", "hftbacktest")
 NOTES: Final = {
     "tardis": "lossy: times in microseconds, 25 levels, no seqs and control events",
+    "hftbacktest": "lossy: trades and books alone, without ids, for that library to read",
 }
 
 
@@ -29,12 +30,14 @@ def register(app: typer.Typer) -> None:  # noqa: ARG001 - it is a command of the
 def export(
     session: Annotated[str, typer.Argument(help="As tickerplant sessions ls lists it.")],
     *,
-    style: Annotated[str, typer.Option("--format", help="parquet, csv, raw or tardis.")],
+    style: Annotated[
+        str, typer.Option("--format", help="parquet, csv, raw, tardis or hftbacktest.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path(),
     gzip: Annotated[bool, typer.Option("--gzip", help="Of raw: gzip rather than zstd.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, write nothing.")] = False,
 ) -> None:
-    """Write a stored recording to files; all but tardis come back by `import` as they were."""
+    """Write a stored recording to files; the first three come back by `import` as they were."""
     from consumers.exporting.writer import export as write
     from consumers.exporting.writer import until_end
     from consumers.store.reading.connections import Connections
@@ -82,6 +85,10 @@ def _target(style: str, session: str, *, gzip: bool) -> tuple[str, Callable[[Pat
 
         ending, compression = ("gz", "gzip") if gzip else ("zst", "zstd")
         return f"{session}.jsonl.{ending}", partial(RawWriter, compression=compression)
+    if style == "hftbacktest":
+        from consumers.exporting.hftbacktest import HftBacktestWriter
+
+        return f"{session}.hftbacktest", HftBacktestWriter
     from consumers.exporting.tardis import TardisWriter
 
     return f"{session}.tardis", TardisWriter
