@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from consumers.store.migrate import FOLDER
 from deploy.asyncapi import document
-from schemas import events, metrics, topics
+from schemas import events, metrics, replay_control, topics
 from schemas.settings import PREFIX, QUESTDB_VARIABLES, Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -27,6 +27,7 @@ EVENTS = (
     *(events.Trade, events.Quote, events.Book, events.Bar),
     *(events.Start, events.Clock, events.Gap, events.Status, events.End),
     *(events.Candle, events.Progress, events.Late, events.LateQuote),
+    *(*replay_control.Command.__args__, replay_control.ReplayStatus),
 )
 
 
