@@ -93,15 +93,18 @@ class Intake:
         if event is None:
             return
         fate = Fate.TAKEN
-        if self._reading.ordered:
+        ordered = self._reading.ordered
+        if ordered or isinstance(event, Control):
+            # Of what is not judged by it the place is remembered too: from there readers go on.
             order = places.order(event.session)
-            fate = order.judge(event, event.epoch, event.seq)
+            told = order.judge(event, event.epoch, event.seq)
+            if told is Fate.TAKEN:
+                order.ended = type(event) is End
+            fate = told if ordered else fate
         wanted = type(event) in self._reading.events
         if wanted and (fate is Fate.TAKEN or (fate in _PAST and _retried(origin[1]))):
             self.events.gather([event], [origin[1]])
         elif fate is Fate.TAKEN and isinstance(event, Control):
-            if self._reading.ordered:
-                order.ended = type(event) is End
             self.controls.gather([event], [origin[1]])
         elif fate is not Fate.TAKEN or isinstance(event, Tick):
             self._pass_over(origin, event, fate)

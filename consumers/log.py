@@ -1,20 +1,23 @@
 """The door to Kafka for reading: batches of records, committed only when they are stored.
 
 With each offset goes a note (what the reader has to remember of the partition), in the commit's
-metadata: offset and note are read back together, never torn.
+metadata: offset and note are read back together, never torn. ``Log`` is a member of its group,
+``Tail`` reads what it is told to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata
 
 from consumers.origin import Partition, Record
@@ -83,7 +86,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
             await self._consumer.start()
             hand_out_bare(self._consumer)
         except KafkaError as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(self._servers, error) from error
 
     async def read(self) -> Batch:
         """Gather records until there are ``batch_rows_max`` or ``poll_ms`` have passed.
@@ -105,7 +108,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
                     batch.records.setdefault(tuple(place), []).extend(records)
                     batch.rows += len(records)
         except KafkaError as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(self._servers, error) from error
         return batch
 
     async def commit(self, positions: dict[Partition, Position]) -> bool:
@@ -124,7 +127,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
         except (CommitFailedError, IllegalStateError):
             return False
         except KafkaError as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(self._servers, error) from error
         return True
 
     async def lags(self) -> dict[Partition, int]:
@@ -135,7 +138,7 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
                 ends = await self._consumer.end_offsets(places)
                 positions = [await self._consumer.position(place) for place in places]
         except (KafkaError, IllegalStateError, TimeoutError) as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(self._servers, error) from error
         return {
             (place.topic, place.partition): max(0, ends[place] - position)
             for place, position in zip(places, positions, strict=True)
@@ -150,22 +153,125 @@ class Log(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no 
 
     async def _notes(self) -> dict[Partition, str]:
         assignment = self._assignments
-        places = list(self._consumer.assignment())
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
-        try:
-            await admin.start()
-            committed = await admin.list_consumer_group_offsets(self._group, partitions=places)
-        finally:
-            await admin.close()
+        places = map(tuple, self._consumer.assignment())
+        committed = await _committed(self._servers, self._group, places)
         self._assignment_read = assignment
-        return {tuple(place): committed[place].metadata or "" for place in places}
+        return {place: note for place, (_, note) in committed.items()}
 
-    def _unavailable(self, error: Exception) -> UnavailableError:
-        return UnavailableError(
-            "kafka does not answer",
-            f"{self._servers}: {type(error).__name__} {error}".strip(),
-            "start it with: tickerplant up, or set kafka.bootstrap",
+
+class Tail:
+    """Reads partitions that are named, each from an offset on; a group only remembers places.
+
+    There is one reader of a group at a time: what its partitions say is put in order together.
+    """
+
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
+        self._servers = settings.kafka.servers
+        self._rows_max = settings.consume.batch_rows_max
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_bytes=settings.consume.fetch_bytes_max,
+            metadata_max_age_ms=METADATA_AGE_MS_MAX,
         )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._consumer.start()
+            hand_out_bare(self._consumer)
+        except KafkaError as error:
+            await self._consumer.stop()
+            raise _unavailable(self._servers, error) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def topics(self) -> dict[str, int]:
+        """Return the topics that there are, with their partition counts."""
+        with self._explained():
+            names = await self._consumer.topics()
+        return {name: len(self._consumer.partitions_for_topic(name) or ()) for name in names}
+
+    async def committed(
+        self, group: str, partitions: Iterable[Partition]
+    ) -> dict[Partition, Position]:
+        """Return what a group has committed of each partition; an offset of -1: nothing."""
+        with self._explained():
+            return await _committed(self._servers, group, partitions)
+
+    async def begin(self, offsets: dict[Partition, int], *, at_end: bool) -> dict[Partition, int]:
+        """Read each partition from its offset; if that is -1 from its end or its beginning.
+
+        Return the offsets.
+        """
+        places = {TopicPartition(*place): offset for place, offset in offsets.items()}
+        bounds = self._consumer.end_offsets if at_end else self._consumer.beginning_offsets
+        with self._explained():
+            for place, offset in places.items():
+                # One after the other: what is made of a topic is asked for before that topic.
+                places[place] = offset if offset >= 0 else (await bounds([place]))[place]
+        self._consumer.assign(list(places))
+        for place, offset in places.items():
+            self._consumer.seek(place, offset)
+        return {tuple(place): offset for place, offset in places.items()}
+
+    async def read(
+        self, partitions: Iterable[Partition], wait_ms: int
+    ) -> dict[Partition, list[Record]]:
+        """Return what has come of these partitions, after a while nothing."""
+        places = [TopicPartition(*place) for place in partitions]
+        with self._explained():
+            fetched = await self._consumer.getmany(
+                *places, timeout_ms=wait_ms, max_records=self._rows_max
+            )
+        return {tuple(place): records for place, records in fetched.items()}
+
+    async def commit(self, positions: dict[Partition, Position]) -> None:
+        """Let the group remember; raise ``UnavailableError``."""
+        offsets = {
+            TopicPartition(*place): OffsetAndMetadata(offset, note)
+            for place, (offset, note) in positions.items()
+        }
+        with self._explained():
+            await self._consumer.commit(offsets)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaError as error:
+            raise _unavailable(self._servers, error) from error
+
+
+async def _committed(
+    servers: str, group: str, partitions: Iterable[Partition]
+) -> dict[Partition, Position]:
+    """Return offsets (-1: none) and notes, together as they were committed."""
+    places = [TopicPartition(*place) for place in partitions]
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+        found = await admin.list_consumer_group_offsets(group, partitions=places)
+    finally:
+        await admin.close()
+    return {tuple(place): (found[place].offset, found[place].metadata or "") for place in places}
+
+
+def _unavailable(servers: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        "kafka does not answer",
+        f"{servers}: {type(error).__name__} {error}".strip(),
+        "start it with: tickerplant up, or set kafka.bootstrap",
+    )
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return Kafka's own choice of a partition, as every client computes it."""
+    everyone = list(range(partitions))
+    return int(DefaultPartitioner()(key, everyone, everyone))
 
 
 def _share(partitions: int) -> int:

@@ -43,6 +43,10 @@ class Places:
             order = self._orders[session] = Order()
         return order
 
+    def sessions(self) -> tuple[str, ...]:
+        """Return the sessions that are known."""
+        return tuple(self._orders)
+
     def note(self) -> str:
         """Return all of it as a text of bounded size, forgetting what does not fit."""
         places = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from operator import attrgetter
@@ -37,7 +37,7 @@ AHEAD: Final = 1
 _WINDOWS: Final = """
 SELECT seq / %(width)s AS place, min({time})::long AS since, max({time})::long AS until,
     count() AS n
-FROM {table} WHERE {{visible}} AND seq >= %(first)s GROUP BY place
+FROM {table} WHERE {{visible}} AND {chosen} AND seq >= %(first)s GROUP BY place
 """
 _WINDOW: Final = """
 SELECT {columns} FROM {table}
@@ -67,7 +67,7 @@ def _control(row: Row) -> Control:
             return Clock(**common)
 
 
-_CONTROL: Final = Kind(
+CONTROL: Final = Kind(
     "control",
     FEED_EVENTS,
     (
@@ -76,8 +76,11 @@ _CONTROL: Final = Kind(
     ),
     _control,
 )
-_KINDS: Final[tuple[Kind[Any], ...]] = (TRADES, QUOTES, BOOK_EVENTS, BARS, _CONTROL)
-
+Chosen = Mapping[Kind[Any], Where]
+"""The kinds that are read, and which rows of each."""
+EVERYTHING: Final[Chosen] = dict.fromkeys(
+    (TRADES, QUOTES, BOOK_EVENTS, BARS, CONTROL), Where("1 = 1", {})
+)
 Ask = Callable[[Callable[[Database], Any]], Any]
 
 
@@ -112,16 +115,23 @@ class _Window(NamedTuple):
 Fetched = list[tuple[Kind[Any], pa.Table | list[Row]]]
 
 
-def recorded(settings: QuestDb, ask: Ask, session: str, first_seq: int = 0) -> Iterator[Event]:
+def recorded(
+    settings: QuestDb,
+    ask: Ask,
+    session: str,
+    first_seq: int = 0,
+    chosen: Chosen = EVERYTHING,
+) -> Iterator[Event]:
     """Yield the events from a seq on. Raises ``UnknownNameError`` if nothing is stored.
 
-    The epoch is not stored: it is 0; so are ``counts``, which whoever publishes counts anew.
+    The epoch is not stored: it is 0; so are ``counts``, which whoever publishes counts anew. Those
+    of one seq, as candles are, come in the order of their kinds.
     """
-    windows: list[_Window] = ask(lambda db: _windows(db, session, first_seq))
+    windows: list[_Window] = ask(lambda db: _windows(db, session, first_seq, chosen))
     if not windows:
         hint = "see: tickerplant sessions ls"
         raise UnknownNameError("nothing is stored of the session", session, hint)
-    fetch = partial(_fetch, settings, ask, session)
+    fetch = partial(_fetch, settings, ask, session, chosen)
     coming: deque[Future[Fetched]] = deque()
     with ThreadPoolExecutor(AHEAD, thread_name_prefix="recorded") as threads:
         try:
@@ -152,11 +162,12 @@ def joined(windows: Iterable[_Window]) -> Iterator[_Window]:
         yield whole
 
 
-def _windows(db: Database, session: str, first_seq: int) -> list[_Window]:
+def _windows(db: Database, session: str, first_seq: int, chosen: Chosen) -> list[_Window]:
     found: dict[int, dict[str, _Part]] = {}
-    for kind in _KINDS:
-        query = _WINDOWS.format(table=kind.table, time=kind.time)
-        for row in visible_rows(db, query, session, width=WINDOW_SEQS, first=first_seq):
+    for kind, (condition, values) in chosen.items():
+        query = _WINDOWS.format(table=kind.table, time=kind.time, chosen=condition)
+        bounds = {"width": WINDOW_SEQS, "first": first_seq}
+        for row in visible_rows(db, query, session, **values, **bounds):
             part = _Part(kind, row["since"], row["until"], row["n"])
             found.setdefault(row["place"], {})[kind.table] = part
     return [
@@ -165,12 +176,15 @@ def _windows(db: Database, session: str, first_seq: int) -> list[_Window]:
     ]
 
 
-def _fetch(settings: QuestDb, ask: Ask, session: str, window: _Window) -> Fetched:
+def _fetch(settings: QuestDb, ask: Ask, session: str, chosen: Chosen, window: _Window) -> Fetched:
     """Bring the rows of a window: what is much as an export, the rest over the PG wire."""
-    where: Where = ask(lambda db: visible(db, session))
+    seen: Where = ask(lambda db: visible(db, session))
     fetched: Fetched = []
-    for part in window.parts.values():
-        kind = part.kind
+    for kind in chosen:
+        if (part := window.parts.get(kind.table)) is None:
+            continue
+        only = chosen[kind]
+        where = Where(f"{seen.condition} AND {only.condition}", seen.values | only.values)
         exported = _exported(settings, where, part, window.seqs)
         rows = exported if exported is not None else ask(partial(_rows, where, part, window.seqs))
         fetched.append((kind, rows))

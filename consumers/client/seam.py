@@ -1,0 +1,79 @@
+"""Where history ends and the topics go on. Pure.
+
+What the store group has committed is stored; the note beside the offset says how far each session
+had come. Rows up to there are history, and the topics are read from that offset on. Of a session
+that no note knows, the last row that is stored is that place: what is stored of a partition is
+always its first part, and a candle may share its seq with one that is not stored yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from msgspec import Struct
+
+from consumers.client.merge import BEGINNING, Place
+from consumers.origin import Partition
+from consumers.places import Places
+from schemas.order import Order
+
+
+class Known(Struct, frozen=True):
+    """What the store knew of a session before the offsets were looked at."""
+
+    ended: bool = False
+    silent: bool = False
+    """Nobody has said for long that it is being recorded: nothing that waits for it would end."""
+    recent: bool = True
+    """It was not over before what is asked for."""
+    instruments: frozenset[str] = frozenset()
+    """Of what is wanted, that it has."""
+
+    @property
+    def listed(self) -> bool:
+        """Tell whether there may be something of it, if only a gap."""
+        return self.recent and bool(self.instruments)
+
+
+def places_of(
+    session: str,
+    known: Known,
+    notes: Mapping[Partition, Places],
+    last: Mapping[Partition, int],
+    candles: Collection[Partition],
+) -> dict[Partition, Place]:
+    """Return where each source stands in a session.
+
+    ``last`` is the highest seq that was stored when the notes had been read; ``candles`` are the
+    sources whose place is that of their control events.
+    """
+    places = {}
+    for source, noted in notes.items():
+        order = noted.order(session)
+        if (order.epoch, order.seq) != BEGINNING:
+            places[source] = Place(order, passed=known.silent)
+            continue
+        stored = last.get(source, -1)
+        seq = max(-1, stored - 1) if source in candles else stored
+        passed = known.ended or known.silent
+        places[source] = Place(Order(0, seq), foreign=stored >= 0, passed=passed)
+    return places
+
+
+def behind(
+    sources: Iterable[Partition],
+    trades: Iterable[Partition],
+    notes: Mapping[Partition, Places],
+    sessions: Iterable[str],
+) -> list[str]:
+    """Return the sessions whose control events may not all be stored up to where sources stand.
+
+    They are stored as they come with trades, from whichever partition tells them first.
+    """
+    late = []
+    for session in sessions:
+        reached = [Place(notes[source].order(session)).reached for source in sources]
+        told = [Place(notes[source].order(session)).reached for source in trades]
+        if min(reached) > max(told):
+            late.append(session)
+    return late
