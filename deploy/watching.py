@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from producers.feed import Feed, Lost, Observation, Rejected, Restored
+from producers.feed import Around, Feed, Lost, Observation, Rejected, Restored
 from schemas.events import NS_PER_MS, NS_PER_S, Book, Tick
 from schemas.topics import BOOKS
 
@@ -99,17 +99,11 @@ class Watch:
             self._lost_at = None
 
 
-class WatchedFeed:
+class WatchedFeed(Around):
     """A feed whose observations are seen by a watch on their way."""
 
     def __init__(self, feed: Feed, watch: Watch, now_ns: Callable[[], int]) -> None:
-        self.origin = feed.origin
-        self.session = feed.session
-        self.repeatable = feed.repeatable
-        self.wall_clock = feed.wall_clock
-        self.instruments = feed.instruments
-        self.skipped = feed.skipped
-        self._feed = feed
+        super().__init__(feed)
         self._watch = watch
         self._now_ns = now_ns
 

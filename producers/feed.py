@@ -103,3 +103,16 @@ class Feed(Protocol):
         interval) for time to go on in a quiet market. Raises ``TickerplantError``.
         """
         ...
+
+
+class Around:
+    """A feed that is another one, seen or changed on its way."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.origin = feed.origin
+        self.session = feed.session
+        self.repeatable = feed.repeatable
+        self.wall_clock = feed.wall_clock
+        self.instruments = feed.instruments
+        self.skipped = feed.skipped
+        self._feed = feed

@@ -96,6 +96,8 @@ class Capture(Section):
     silence_s_min: float = Field(10.0, gt=0)
     silence_factor: float = Field(50.0, ge=2)
     """Of the usual time between two frames with data: who is silent longer is taken for dead."""
+    book_interval_ms: int = Field(100, ge=0, le=60_000)
+    """Between two books that are told of one instrument; 0: every change. All are checked."""
     silence_s_max: float = Field(120.0, gt=0)
     """Without data for so long a connection is dead whatever is usual, in its trading hours."""
     history_s_max: float = Field(10.0, ge=0)

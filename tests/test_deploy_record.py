@@ -45,7 +45,8 @@ def test_a_venue_is_recorded_whole_and_every_frame_is_stored(settings: Settings)
     try:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        capture = settings.capture.model_copy(update={"endpoints": (f"COINBASE={url}",)})
+        every = {"endpoints": (f"COINBASE={url}",), "book_interval_ms": 0}
+        capture = settings.capture.model_copy(update=every)
         own = settings.model_copy(update={"capture": capture})
 
         name = f"a try of {time_ns()}"

@@ -15,6 +15,7 @@ from deploy.publishing import Publication, publish
 from deploy.times import parse_duration
 from schemas.calendars import ROUND_THE_CLOCK, calendar_of
 from schemas.errors import DataError, TickerplantError
+from schemas.events import NS_PER_MS
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def record(  # noqa: PLR0913 - the options of a command
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Record a live venue: trades, best quotes and books, every frame stored as received."""
+    from producers.order_books.thinning import ThinnedFeed
+
     settings = load_settings()
     feed = _feed_of(settings, source, instruments, depth or settings.produce.book_depth)
+    if settings.capture.book_interval_ms:
+        feed = ThinnedFeed(feed, settings.capture.book_interval_ms * NS_PER_MS)
     seconds = parse_duration(duration) if duration else 0.0
     if name:
         _call(settings, feed.session, name)
