@@ -64,7 +64,9 @@ def nautilus_quotes(batches: Iterable[pa.RecordBatch]) -> Iterator[pd.DataFrame]
     """
     for batch in batches:
         columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in QUOTE}
-        yield _ticks(batch, columns).dropna()
+        frame = _ticks(batch, columns).dropna()
+        if len(frame):
+            yield frame
 
 
 def _bars(rows: Iterable[Row], time: str) -> pd.DataFrame:
