@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from deploy.live_view import live_view, quality_of
+from deploy.capture.live_view import live_view, quality_of
+from deploy.capture.watching import Watch, WatchedFeed
 from deploy.local.progress import Shown
-from deploy.watching import Watch, WatchedFeed
 from schemas.health import Health
 from schemas.settings import Settings
 

@@ -7,7 +7,7 @@ import pytest
 
 from builders import at
 from consumers.store.streamed import VALUES
-from deploy.parity import SHOWN_MAX, Findings, Judge, plain_values
+from deploy.replays.parity import SHOWN_MAX, Findings, Judge, plain_values
 
 CANDLE = {
     "ts_close": at(60),

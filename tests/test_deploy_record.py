@@ -19,9 +19,9 @@ import deploy_builders
 from builders import T0, at
 from conftest import CLI
 from consumers.store.sql import database
-from deploy.live_view import line_of, quality_of, rendered
-from deploy.venue_probe import probe
-from deploy.watching import Watch, WatchedFeed
+from deploy.capture.live_view import line_of, quality_of, rendered
+from deploy.capture.venue_probe import probe
+from deploy.capture.watching import Watch, WatchedFeed
 from producers.feed import Lost, Rejected, Restored
 from producers.feeds.sources import SOURCES
 from producers.live.venue_clock import Ping, VenueClock, best_ping

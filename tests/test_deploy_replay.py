@@ -15,13 +15,14 @@ from conftest import CLI
 from consumers.store import reader
 from consumers.store.reading import Store
 from consumers.store.sql import database
-from deploy import kafka_admin, replaying
-from deploy.parity import Findings, compare
-from deploy.recording_files import found_files
-from deploy.recordings import stored_recordings
-from deploy.replay_control import send, status_of
-from deploy.replay_runs import last_status, remove_run, run_settings, run_topics, worker_file
-from deploy.replaying import Run, Stage, replay
+from deploy import kafka_admin
+from deploy.replays import replaying
+from deploy.replays.control import send, status_of
+from deploy.replays.parity import Findings, compare
+from deploy.replays.recording_files import found_files
+from deploy.replays.recordings import stored_recordings
+from deploy.replays.replaying import Run, Stage, replay
+from deploy.replays.runs import last_status, remove_run, run_settings, run_topics, worker_file
 from deploy_builders import run
 from market_files import DATA
 from producers_topics import events_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from builders import at
-from deploy.replay_control import parse_command, parse_speed
-from deploy.replay_keys import command_of
-from deploy.replay_view import ReplayView, line
+from deploy.replays.control import parse_command, parse_speed
+from deploy.replays.keys import command_of
+from deploy.replays.view import ReplayView, line
 from replay_builders import memory, new_status, session_of
 from schemas.errors import SettingsError, TickerplantError, UnknownNameError
 from schemas.events import NS_PER_S

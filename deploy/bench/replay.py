@@ -16,8 +16,8 @@ from deploy.bench.scratch import PUBLISHED, reader, records_of, scratch_namespac
 from deploy.bench.workload import KINDS, MarketFeed, Workload, with_market
 from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_beside
-from deploy.recordings import StoredRecordings, stored_recordings
-from deploy.replaying import quick_turns
+from deploy.replays.recordings import StoredRecordings, stored_recordings
+from deploy.replays.replaying import quick_turns
 from deploy.stored import reach
 from producers.produce import produce
 from producers.replay.inbox import Inbox

@@ -73,9 +73,9 @@ def play(  # noqa: PLR0913 - the options of a command
     On a terminal: space pauses, + and - change the speed, arrows seek, n steps a tick, c a candle,
     q stops.
     """
-    from deploy.recording_files import found_files
-    from deploy.replay_control import parse_speed, status_of
-    from deploy.replaying import Run
+    from deploy.replays.control import parse_speed, status_of
+    from deploy.replays.recording_files import found_files
+    from deploy.replays.replaying import Run
 
     now, settings, name = time.time_ns(), load_settings(), run or token_hex(4)
     replay_namespace(name)
@@ -100,10 +100,10 @@ def play(  # noqa: PLR0913 - the options of a command
 
 async def _play(settings: Settings, run: Any, files: Any) -> ReplayStatus:
     from consumers.store.reading import Store
-    from deploy.recordings import stored_recordings
-    from deploy.replay_keys import command_of, keys
-    from deploy.replay_view import ReplayView
-    from deploy.replaying import Stage, replay
+    from deploy.replays.keys import command_of, keys
+    from deploy.replays.recordings import stored_recordings
+    from deploy.replays.replaying import Stage, replay
+    from deploy.replays.view import ReplayView
     from deploy.telemetry import telemetry
 
     latest: list[ReplayStatus] = []
@@ -143,8 +143,8 @@ def ctl(
     json: Json = False,
 ) -> None:
     """Control a replay that runs: ctl RUN seek -5m, step 10, step 1m, speed max."""
-    from deploy.replay_control import parse_command, send
-    from deploy.replay_view import line
+    from deploy.replays.control import parse_command, send
+    from deploy.replays.view import line
 
     asked = parse_command(command, value, time.time_ns())
     status = asyncio.run(send(load_settings(), run, asked))
@@ -157,7 +157,7 @@ def ctl(
 @replay_app.command("ls")
 def list_runs(*, style: Style = "table") -> None:
     """List the runs that have topics, with how they stood last."""
-    from deploy.replay_runs import last_status, runs
+    from deploy.replays.runs import last_status, runs
 
     check_format(style)
     settings = load_settings()
@@ -179,7 +179,7 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
 ) -> None:
     """Remove the topics of runs that nobody plays."""
-    from deploy.replay_runs import remove_run, run_topics
+    from deploy.replays.runs import remove_run, run_topics
 
     settings = load_settings()
     for run in names:
@@ -198,8 +198,8 @@ def parity(
 
     Exit code 1 if one differs. Repairs are no part of it.
     """
-    from deploy.parity import check_parity
-    from deploy.replay_view import ReplayView
+    from deploy.replays.parity import check_parity
+    from deploy.replays.view import ReplayView
 
     settings = load_settings()
     with ReplayView(time.monotonic) as view:

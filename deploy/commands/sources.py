@@ -60,7 +60,7 @@ def check(source: Venue, *, json: Json = False) -> None:
     The offset is how far its clock is ahead of this machine, known to half of the quickest
     answer's way there and back, and to the unit in which it tells the time.
     """
-    from deploy.venue_probe import probe
+    from deploy.capture.venue_probe import probe
     from producers.feeds.sources import source_of
 
     found = asyncio.run(probe(source_of(source), load_settings().capture))

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deploy.watching import Glance, Watch
+from deploy.capture.watching import Glance, Watch
 from schemas.metrics import FEED_BLOCKED, UNACKNOWLEDGED
 
 REFRESH_S: Final = 0.5

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from consumers.store.reading import Store
 from consumers.store.reading.extent import extent
-from deploy.recording_files import FileSession
+from deploy.replays.recording_files import FileSession
 from deploy.times import iso
 from schemas.errors import DataError, SettingsError, UnknownNameError
 from schemas.events import CandleRules, Event

@@ -16,7 +16,7 @@ import msgspec
 from deploy import kafka_admin
 from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_beside
-from deploy.replay_runs import alone, last_status, run_settings, run_topics, worker_file
+from deploy.replays.runs import alone, last_status, run_settings, run_topics, worker_file
 from deploy.stored import reach
 from producers.replay.inbox import Inbox
 from producers.replay.play import Before, Recordings, Replay

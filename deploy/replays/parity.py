@@ -16,9 +16,9 @@ from consumers.store.reading import Store
 from consumers.store.sql import database
 from consumers.store.streamed import KEY, SUMS, VALUES
 from deploy import kafka_admin
-from deploy.recordings import StoredRecordings, stored_recordings
-from deploy.replay_runs import remove_run
-from deploy.replaying import Run, Stage, replay
+from deploy.replays.recordings import StoredRecordings, stored_recordings
+from deploy.replays.replaying import Run, Stage, replay
+from deploy.replays.runs import remove_run
 from schemas.codec import candle_decoder, decode
 from schemas.errors import TickerplantError
 from schemas.events import Candle

@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from deploy import kafka_admin
-from deploy.replay_runs import last_status, run_settings, run_topics, runs
+from deploy.replays.runs import last_status, run_settings, run_topics, runs
 from deploy.times import UNITS_NS, parse_time
 from producers.publisher import Publisher
 from producers.replay.obedience import FINEST

@@ -1,0 +1,1 @@
+"""Recordings of live venues, as somebody watches them."""
