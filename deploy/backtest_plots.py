@@ -1,4 +1,4 @@
-"""Runs of backtests as pictures: in the terminal by plotext, as a file by matplotlib.
+"""Runs of backtests as pictures: in the terminal by plotext, as a file or a page by matplotlib.
 
 Both are of the optional extra ``plots``.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from consumers.backtest.inputs import StoredBars
 from consumers.store.reading import Store
+from deploy.backtest_page import page
 from deploy.backtesting import plan_of
 from deploy.times import iso
 from schemas.errors import SettingsError
@@ -23,16 +25,20 @@ from streams.candles.aggregate import aggregate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from consumers.store.sinks.backtests import Run
 
 Row = dict[str, Any]
-FORMATS: Final = (".png", ".svg", ".pdf")
+FORMATS: Final = (".html", ".png", ".svg", ".pdf")
+DPI: Final = 120
 INSTRUMENTS_MAX: Final = 6
 CANDLES_MAX: Final = 400
 """More are drawn as a line of their closes."""
 TRIPS_LARGE: Final = 100
 """Of more, the marks are small."""
+TRIPS_DRAWN: Final = 1_000
+"""Of more, the marks are pixels in every format: a line of text for each would make it huge."""
 SMALL: Final = (60, 12)
 RISING, FALLING, LINE = "#2a9d6f", "#d1495b", "#30638e"
 INSTALL: Final = "pip install 'tickerplant[plots]'"
@@ -71,15 +77,33 @@ def draw_terminal(run: Run, curve: Sequence[Row]) -> None:
 def draw_report(
     settings: Settings, run: Run, trips: Sequence[Row], curve: Sequence[Row], file: str
 ) -> None:
-    """Write a picture of equity, drawdown, and the trades on the candles of each instrument."""
+    """Write a picture of equity, drawdown, and the trades on the candles of each instrument.
+
+    A page has the figures, the settings and the trades beside it.
+    """
     path = Path(file)
     if path.suffix not in FORMATS:
         raise SettingsError("report cannot be written so", file, f"one of {', '.join(FORMATS)}")
     try:
-        from matplotlib.figure import Figure
+        import matplotlib as mpl
     except ImportError as error:
         raise SettingsError("plots are not installed", "no matplotlib", INSTALL) from error
     _check(run, curve)
+    figure = _figure(settings, run, trips, curve)
+    if path.suffix != ".html":
+        figure.savefig(path, dpi=DPI)
+        return
+    drawn = StringIO()
+    # Neither chance nor the time of day: the same run is the same page.
+    with mpl.rc_context({"svg.hashsalt": run.run}):
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(drawn, format="svg", dpi=DPI, metadata=nothing)
+    path.write_text(page(run, trips, drawn.getvalue()), encoding="utf-8")
+
+
+def _figure(settings: Settings, run: Run, trips: Sequence[Row], curve: Sequence[Row]) -> Figure:
+    from matplotlib.figure import Figure
+
     traded = list(dict.fromkeys(trip["instrument"] for trip in trips))[:INSTRUMENTS_MAX]
     rows = 2 + len(traded)
     figure = Figure(figsize=(12, 2.6 * rows), layout="constrained")
@@ -98,7 +122,7 @@ def draw_report(
     for panel in panels:
         panel.grid(alpha=0.25)
         panel.ticklabel_format(axis="y", useOffset=False)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 def _prices(panel: Axes, bars: Sequence[_Bar]) -> None:
@@ -125,7 +149,7 @@ def _trades(panel: Axes, trips: Sequence[Row]) -> None:
             times: Any = [_moment(trip[moment]) for trip in some]
             prices = [trip[price] for trip in some]
             drawn: Any = {"marker": marker, "color": colour, "s": size, "zorder": 3, "label": label}
-            panel.scatter(times, prices, **drawn)
+            panel.scatter(times, prices, rasterized=len(trips) > TRIPS_DRAWN, **drawn)
     panel.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, ncols=3)
 
 

@@ -30,6 +30,7 @@ TRADES: Final = (
     *("seq", "instrument", "side", "quantity", "entry_time", "entry_price", "exit_time"),
     *("exit_price", "fees", "pnl", "reason"),
 )
+TRADE_NUMBERS: Final = {*TRADES} - {"instrument", "side", "reason", "entry_time", "exit_time"}
 EQUITY: Final = ("ts_event", "equity", "cash", "position_value", "drawdown")
 
 
@@ -46,11 +47,15 @@ def figures(values: Row) -> dict[str, str]:
 
 
 def print_run(run: Run, *, json: bool) -> None:
-    """Print all of a run; where a figure is missing, why."""
-    values = row(run)
     if json:
-        print_json(values)
+        print_json(row(run))
         return
+    print_table(("", "value"), lines_of(run))
+
+
+def lines_of(run: Run) -> list[tuple[str, str]]:
+    """Return all of a run for eyes; where a figure is missing, why."""
+    values = row(run)
     about = {
         "run": run.run,
         "strategy": run.strategy,
@@ -69,7 +74,12 @@ def print_run(run: Run, *, json: bool) -> None:
     lines = [*about.items(), *((n, told[n] + _why(n, reasons)) for n in FIGURES)]
     if run.reason:
         lines.append(("reason", run.reason.strip()))
-    print_table(("", "value"), lines)
+    return lines
+
+
+def settings_of(run: Run) -> Row:
+    """Return all that decided a run, by name."""
+    return _flat(row(run)["settings"])
 
 
 def print_plan(plan: Plan, *, json: bool) -> None:
@@ -81,13 +91,17 @@ def print_plan(plan: Plan, *, json: bool) -> None:
 
 
 def print_trades(trips: Sequence[Row], style: str) -> None:
-    readable = [
-        trip | {n: iso(trip[n]) if trip[n] else "open" for n in ("entry_time", "exit_time")}
+    print_rows(style, TRADES, readable(trips) if style == "table" else list(trips), TRADE_NUMBERS)
+
+
+def readable(trips: Sequence[Row]) -> list[Row]:
+    """Return round trips for eyes."""
+    return [
+        trip
+        | {n: iso(trip[n]) if trip[n] else "open" for n in ("entry_time", "exit_time")}
+        | {n: _money(trip[n]) for n in ("fees", "pnl", "exit_price")}
         for trip in trips
     ]
-    numbers = set(TRADES) - {"instrument", "side", "reason", "entry_time", "exit_time"}
-    rounded = [t | {n: _money(t[n]) for n in ("fees", "pnl", "exit_price")} for t in readable]
-    print_rows(style, TRADES, rounded if style == "table" else list(trips), numbers)
 
 
 def print_equity(curve: Sequence[Row], style: str) -> None:
@@ -106,7 +120,7 @@ def print_comparison(runs: Sequence[Run], style: str) -> None:
     if style != "table":
         print_rows(style, (), [{"run": r["run"], **{n: r[n] for n in FIGURES}} for r in rows])
         return
-    settings = [_flat(values["settings"]) for values in rows]
+    settings = [settings_of(run) for run in runs]
     names = dict.fromkeys(name for flat in settings for name in flat)
     differ = [name for name in names if len({str(flat.get(name)) for flat in settings}) > 1]
     lines = [[name, *(str(flat.get(name, "-")) for flat in settings)] for name in differ]
