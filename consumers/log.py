@@ -191,9 +191,14 @@ class Tail:
 
     async def topics(self) -> dict[str, int]:
         """Return the topics that there are, with their partition counts."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers)
         with self._explained():
-            names = await self._consumer.topics()
-        return {name: len(self._consumer.partitions_for_topic(name) or ()) for name in names}
+            try:
+                await admin.start()
+                found = await admin.describe_topics()
+            finally:
+                await admin.close()
+        return {topic["topic"]: len(topic["partitions"]) for topic in found}
 
     async def committed(
         self, group: str, partitions: Iterable[Partition]

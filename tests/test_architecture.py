@@ -56,6 +56,7 @@ WITH_IO = {
     "streams/kafka.py",
     "streams/partition.py",
     "streams/transport.py",
+    *(f"consumers/client/{name}.py" for name in ("subscription", "sync")),
     "consumers/consume.py",
     "consumers/keeper.py",
     "consumers/log.py",

@@ -30,8 +30,7 @@ _TICKS: Final[dict[str, Kind[Any]]] = {
     "bars": BARS,
 }
 _LAST: Final = """
-SELECT session, instrument, {price_type} AS price_type, max(seq) AS seq FROM {table}
-WHERE {{visible}} AND {chosen} GROUP BY session, instrument, price_type
+SELECT {names}, max(seq) AS seq FROM {table} WHERE {{visible}} AND {chosen} GROUP BY {names}
 """
 
 
@@ -102,11 +101,13 @@ class History:
         for kind, only in self._chosen.items():
             if kind.table == FEED_EVENTS:
                 continue
-            price_type = "price_type" if kind is CANDLES else "'trade'"
-            query = _LAST.format(table=kind.table, chosen=only.condition, price_type=price_type)
+            names = "session, instrument" + (", price_type" if kind is CANDLES else "")
+            query = _LAST.format(table=kind.table, chosen=only.condition, names=names)
             for row in visible_rows(db, query, None, **only.values):
                 topic = candle_topic(row["price_type"]) if kind is CANDLES else kind.name
-                found.setdefault(row["session"], {})[topic, row["instrument"]] = row["seq"]
+                seqs = found.setdefault(row["session"], {})
+                of = topic, row["instrument"]
+                seqs[of] = max(row["seq"], seqs.get(of, -1))
         return found
 
 
