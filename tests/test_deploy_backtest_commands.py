@@ -49,9 +49,15 @@ def test_the_seeded_history_can_be_tried_as_a_new_user_would(pipeline, tickerpla
     assert len(json.loads(trades)) >= fast["trades"]
     assert fast["run"] in tickerplant("backtest", "list", "--strategy", "ma_cross")
     assert json.loads(tickerplant("backtest", "reproduce", fast["run"], "--json"))["same"]
-    report = tmp_path / "report.png"
-    tickerplant("backtest", "show", fast["run"], "--report", str(report), "--plot")
-    assert report.stat().st_size > 10_000
+    picture, page = tmp_path / "report.png", tmp_path / "report.html"
+    tickerplant("backtest", "show", fast["run"], "--report", str(picture), "--plot")
+    assert picture.stat().st_size > 10_000
+    tickerplant("backtest", "show", fast["run"], "--report", str(page))
+    assert page.read_text().count("<tr>") > fast["trades"]
+    assert ">ALPHA.SEED<" in page.read_text()
+    drawn = page.read_text()
+    tickerplant("backtest", "show", fast["run"], "--report", str(page))
+    assert page.read_text() == drawn, "the same run is the same page"
     ticks = tickerplant("backtest", "run", "book_imbalance", "--session", planted[1].session)
     assert "SIM002.SIM" in ticks
 
