@@ -7,7 +7,6 @@ import json
 import pytest
 
 from builders import at
-from deploy.bench.backtest import backtest
 from deploy.cli import app
 from deploy.local.progress import Silent
 from deploy.seeding import DAY_NS, History, plant
@@ -69,11 +68,3 @@ def test_a_run_without_data_names_what_lists_it(settings):
     assert said.returncode == 2
     assert "tickerplant sessions ls" in said.stderr
     assert not said.stdout
-
-
-@pytest.mark.stack
-def test_a_short_benchmark_gives_every_figure(settings):
-    figures = backtest(settings, 2_000)
-
-    assert figures.keys() >= {"bars_per_second", "pandas_times_ours", "ratio_to_bare"}
-    assert all(figure > 0 for figure in figures.values()), figures

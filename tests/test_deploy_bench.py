@@ -190,6 +190,25 @@ async def test_reads_are_measured_beside_the_bare_queries(settings: Settings) ->
     assert len(figures["targets"]) == 2 * len(QUESTIONS) + 3
 
 
+@pytest.mark.stack
+async def test_replays_and_backtests_are_measured_beside_what_is_bare(settings: Settings) -> None:
+    parts = {"replay", "backtest"}
+
+    figures = report(await measure(settings, 2_000, 1, parts, lambda _: None))
+
+    assert figures.keys() == {*parts, "targets"}
+    assert all(figure > 0 for figure in figures["backtest"].values()), figures["backtest"]
+    assert {"bars_per_second", "pandas_times_ours", "ratio_to_bare"} <= figures["backtest"].keys()
+    replayed = figures["replay"]
+    assert min(replayed[name] for name in ("ticks_per_second", "bare_ticks_per_second")) > 0
+    for speed in ("1x", "10x"):
+        for what in ("error", "arrival"):
+            p50, p99 = (replayed[f"{what}_p{share}_ms_at_{speed}"] for share in (50, 99))
+            assert 0 <= p50 <= p99
+        assert f"drift_ms_at_{speed}" in replayed
+    assert {"replay.ratio_to_bare", "backtest.ratio_to_bare"} <= figures["targets"].keys()
+
+
 @pytest.mark.parametrize("venue", WORDS)
 def test_a_made_market_is_read_whole_by_the_parser_of_its_venue(venue: str) -> None:
     parser, count = SOURCES[venue].parser(venue, 20), 2_000
