@@ -130,7 +130,7 @@ def show(  # noqa: PLR0913 - the options of a command
     trades: Annotated[bool, typer.Option("--trades", help="Each round trip.")] = False,
     equity: Annotated[bool, typer.Option("--equity", help="The equity curve.")] = False,
     plot: Annotated[bool, typer.Option("--plot", help="Draw equity and drawdown here.")] = False,
-    report: Annotated[str | None, typer.Option(help="Write it: FILE.html, or a picture.")] = None,
+    report: Annotated[str | None, typer.Option(help="Write FILE.html, .png, .svg or .pdf.")] = None,
     style: Style = "table",
 ) -> None:
     """Show a run: its figures, or its trades, its equity, a plot, a report."""
