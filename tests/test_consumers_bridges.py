@@ -28,6 +28,7 @@ from consumers.store import reader
 from consumers.store.sinks.bars import BarSink
 from consumers.store.sinks.trades import TradeSink
 from consumers_builders import bar, book
+from deploy.cli import app
 from schemas.events import NS_PER_MS, Book, Trade
 from schemas.settings import as_environment
 
@@ -232,8 +233,17 @@ def test_an_event_is_laid_out_as_the_library_documents():
     assert hft.LOCAL | hft.EXCHANGE | hft.BUY | hft.SNAPSHOT == 0b1110 << 28 | 4
 
 
+@pytest.fixture
+def environment(settings, monkeypatch):
+    """The settings where a command, or an example of the docs, looks for them."""
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.mark.stack
-def test_what_is_stored_comes_out_in_bulk(client, db, store, session, instrument):
+def test_what_is_stored_comes_out_in_bulk(
+    environment, client, db, store, session, instrument, tmp_path
+):
     own = {"session": session, "instrument": instrument}
     TradeSink(client).write([trade(n, 100 + n, seq=n, side="buy", **own) for n in range(3)])
     BarSink(client).write([bar(60 * n, seq=10 + n, close=100.0 + n, **own) for n in range(3)])
@@ -247,6 +257,11 @@ def test_what_is_stored_comes_out_in_bulk(client, db, store, session, instrument
     assert frame["side"].tolist() == ["BUY"] * 3
     pd.testing.assert_index_equal(ohlcv(bars).index, closes({instrument: bars}).index)
     assert closes({instrument: bars})[instrument].tolist() == [100.0, 101.0, 102.0]
+    command = ("sessions", "export", session, "--format", "hftbacktest", "--out", str(tmp_path))
+    assert not app(command, standalone_mode=False)
+    rows = np.load(tmp_path / f"{session}.hftbacktest" / f"{instrument}.npz")["data"]
+    assert rows["exch_ts"].tolist() == [at(0), at(1), at(2)]
+    assert rows["px"].tolist() == [100.0, 101.0, 102.0]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -264,10 +279,8 @@ def test_an_example_names_what_there_is(library):
 @pytest.mark.stack
 @pytest.mark.skipif(not find_spec("backtrader"), reason="backtrader is not installed")
 def test_the_example_of_backtrader_trades_on_what_is_stored(
-    settings, client, db, session, instrument, monkeypatch, capsys
+    environment, client, db, session, instrument, capsys
 ):
-    for name, value in as_environment(settings).items():
-        monkeypatch.setenv(name, value)
     own = {"session": session, "instrument": instrument, "interval": "5m"}
     waves = [100.0 + 5 * np.sin(n / 15) for n in range(200)]
     prices = [
