@@ -30,7 +30,8 @@ def tickerplant(pipeline, monkeypatch, capsys):
 
 @pytest.mark.stack
 def test_the_seeded_history_can_be_tried_as_a_new_user_would(pipeline, tickerplant, tmp_path):
-    history = History(start_ns=at(0) // DAY_NS * DAY_NS, days=2, seed=5, tick_seconds=10)
+    # Days of which no other test has bars.
+    history = History(start_ns=(at(0) // DAY_NS + 1_000) * DAY_NS, days=2, seed=5, tick_seconds=10)
 
     planted = plant(pipeline, history, Silent())
 
