@@ -109,11 +109,15 @@ class _Session:
     def __init__(self, places: dict[Partition, Place]) -> None:
         self.places = places
         known = [place.reached for place in places.values() if not place.passed]
-        self.given = min(known, default=BEGINNING)
-        """All up to here was given."""
+        self.told = min(known, default=BEGINNING)
+        """Control events up to here were stored and are not told again."""
+        self.foreign = any(place.foreign for place in places.values())
+        self.nameless = False
+        """Something of it was stored, and its epoch is not known yet."""
         self.begun = False
         """Its start was told, so that nothing of it went before."""
         self.controls: set[Key] = set()
+        """Those that some source has yet to tell."""
         self.waiting: list[tuple[Any, ...]] = []
         """A heap of what is held, by its place in the order."""
 
@@ -124,6 +128,19 @@ class _Session:
     @property
     def epoch(self) -> int:
         return max(place.order.epoch for place in self.places.values())
+
+    def is_new(self, control: Key) -> bool:
+        """Tell whether no source has told it yet, and remember it until all have."""
+        if control <= self.told or control in self.controls:
+            return False
+        everywhere = min((it.order.epoch, it.order.seq) for it in self.places.values())
+        self.controls = {key for key in self.controls if key > everywhere} | {control}
+        return True
+
+    def adopt(self, epoch: int) -> None:
+        """Let what was stored, without an epoch, be of the one that its sources tell."""
+        self.nameless = False
+        self.told = max(epoch, self.told[0]), self.told[1]
 
     @property
     def over(self) -> bool:
@@ -139,11 +156,11 @@ class Merge:
         self,
         sources: Iterable[Partition],
         wanted: Callable[[Event], bool],
-        inputs: Collection[Partition] = (),
+        joined: Collection[Partition] = (),
     ) -> None:
         self._sources = tuple(sources)
-        self._inputs = frozenset(inputs)
-        """Sources into which every session writes its control events itself."""
+        self._joined = frozenset(joined)
+        """Inputs that are read from their end on: a session may have ended there before."""
         self._wanted = wanted
         self._sessions: dict[str, _Session] = {}
         self._ready: deque[_Held] = deque()
@@ -160,20 +177,18 @@ class Merge:
     def take(self, source: Partition, offset: int, event: Event) -> None:
         """Take the next event of a source, which may be one that was here before."""
         session = self._sessions.get(event.session) or self._new(event.session)
-        if session.places[source].foreign and not session.given[0]:
-            session.given = event.epoch, session.given[1]
+        if session.nameless:
+            session.adopt(event.epoch)
+        session.begun = session.begun or type(event) is Start
         if not session.places[source].take(event):
             return
         key = event.epoch, event.seq
-        if type(event) is Start:
-            session.begun = True
-        elif type(event) is End and not session.begun:
+        if type(event) is End and not session.begun:
             self._pass_unheard(session)
         if not isinstance(event, Control):
             if self._wanted(event):
                 self._hold(session, event, key, source, offset)
-        elif key > session.given and key not in session.controls and self._wanted(event):
-            session.controls.add(key)
+        elif session.is_new(key) and self._wanted(event):
             self._hold(session, event, key, source, offset)
         self._release(session)
 
@@ -181,16 +196,19 @@ class Merge:
         """Take a stored event of a session that was begun, before all that its sources tell.
 
         What the source will tell again is left to it: ticks beyond its place, control events
-        beyond that of any. Candles are taken at once, and known when they come again.
+        beyond that of any. Candles are taken at once, and known when they come again; so are
+        control events of a session whose places are rows, which say nothing of them.
         """
         session = self._sessions[event.session]
         place, key = session.places[source], (session.epoch, event.seq)
+        session.nameless = not session.epoch
         if isinstance(event, Candle):
             if event.seq > place.order.seq:
                 place.told[identity(event)] = event.seq
         elif isinstance(event, Control):
-            if key > session.reached:
+            if key > session.reached and not session.foreign:
                 return
+            session.told = max(session.told, key)
         elif event.seq > place.order.seq:
             return
         self._hold(session, event, key, source, STORED)
@@ -255,7 +273,7 @@ class Merge:
 
     def _pass_unheard(self, session: _Session) -> None:
         """Wait no more for inputs that said nothing of a session: it had ended there before."""
-        for name in self._inputs:
+        for name in self._joined:
             place = session.places[name]
             if (place.order.epoch, place.order.seq) == BEGINNING:
                 place.passed = True
@@ -283,6 +301,4 @@ class Merge:
         reached = session.reached
         while waiting and waiting[0][:2] <= reached:
             held = heappop(waiting)[-1]
-            session.given = max(session.given, held.key)
-            session.controls.discard(held.key)
             self._ready.append(held)

@@ -15,7 +15,6 @@ from msgspec import Struct
 from consumers.client.merge import BEGINNING, Place
 from consumers.origin import Partition
 from consumers.places import Places
-from schemas.order import Order
 
 
 class Known(Struct, frozen=True):
@@ -37,26 +36,30 @@ class Known(Struct, frozen=True):
 
 def places_of(
     session: str,
-    known: Known,
+    known: Known | None,
     notes: Mapping[Partition, Places],
     last: Mapping[Partition, int],
     candles: Collection[Partition],
 ) -> dict[Partition, Place]:
     """Return where each source stands in a session.
 
-    ``last`` is the highest seq that was stored when the notes had been read; ``candles`` are the
-    sources whose place is that of their control events.
+    ``known`` is None for one that was not in the catalogue. ``last`` is the highest seq that was
+    stored when the notes had been read; ``candles`` are the sources whose place is that of their
+    control events.
     """
+    orders = {source: noted.order(session) for source, noted in notes.items()}
+    noted = {name for name, it in orders.items() if (it.epoch, it.seq) != BEGINNING}
+    # It may be of another namespace: then nothing of it will ever be told.
+    elsewhere = known is not None and (known.ended or not noted)
+    silent = known is not None and known.silent
     places = {}
-    for source, noted in notes.items():
-        order = noted.order(session)
-        if (order.epoch, order.seq) != BEGINNING:
-            places[source] = Place(order, passed=known.silent)
+    for source, order in orders.items():
+        if source in noted:
+            places[source] = Place(order, passed=silent)
             continue
         stored = last.get(source, -1)
-        seq = max(-1, stored - 1) if source in candles else stored
-        passed = known.ended or known.silent
-        places[source] = Place(Order(0, seq), foreign=stored >= 0, passed=passed)
+        order.seq = max(-1, stored - 1) if source in candles else stored
+        places[source] = Place(order, foreign=stored >= 0, passed=elsewhere or silent)
     return places
 
 

@@ -100,12 +100,14 @@ class _Subscription:
     async def run(self) -> AsyncGenerator[Event, None]:
         async with self._tail:
             self._sources = await self._find_sources()
-            self._merge = Merge(self._sources, self._wanted.__contains__, self._sources.inputs)
+            self._merge = Merge(self._sources, self._wanted.__contains__)
             resumed = await self._resume()
             if not resumed and self._since is not None:
                 async for event in self._history(self._since):
                     yield event
             elif not resumed:
+                joined = () if self._replayed else self._sources.inputs
+                self._merge = Merge(self._sources, self._wanted.__contains__, joined)
                 await self._begin(dict.fromkeys(self._sources, -1), at_end=not self._replayed)
             try:
                 async for event in self._live():
@@ -185,7 +187,7 @@ class _Subscription:
             for session in dict.fromkeys([*names, *last, *noted]):
                 places = places_of(
                     session,
-                    known.get(session, Known()),
+                    known.get(session),
                     notes,
                     self._sources.last(last.get(session, {})),
                     self._sources.candles,
