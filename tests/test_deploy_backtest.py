@@ -18,8 +18,8 @@ from consumers.store.sinks.sentiment import Sentiment, write_sentiment
 from consumers.store.sinks.sessions import SessionSink
 from consumers.store.sinks.trades import TradeSink
 from consumers_builders import bar, catalogued
-from deploy.backtest_sweep import combinations, sweep_all
-from deploy.backtesting import Plan, execute, plan_of, planned
+from deploy.backtests.backtesting import Plan, execute, plan_of, planned
+from deploy.backtests.sweep import combinations, sweep_all
 from faulty_proxy import FaultyProxy
 from schemas.errors import SettingsError, UnavailableError, UnknownNameError
 from schemas.events import Clock, End, Start, Trade
@@ -189,7 +189,7 @@ class TestASession:
         async with FaultyProxy(settings.questdb.pg_port) as proxy:
             away = settings.questdb.model_copy(update={"pg_port": proxy.port})
             cut = lambda: loop.call_soon_threadsafe(proxy.become, "refuse")  # noqa: E731
-            monkeypatch.setattr("deploy.backtesting.load_strategy", _with_cut(cut))
+            monkeypatch.setattr("deploy.backtests.backtesting.load_strategy", _with_cut(cut))
             with pytest.raises(UnavailableError, match="does not answer"):
                 await asyncio.to_thread(
                     execute, settings.model_copy(update={"questdb": away}), plan

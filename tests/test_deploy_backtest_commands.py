@@ -7,9 +7,9 @@ import json
 import pytest
 
 from builders import at
+from deploy.backtests.seeding import DAY_NS, History, plant
 from deploy.cli import app
 from deploy.local.progress import Silent
-from deploy.seeding import DAY_NS, History, plant
 from deploy_builders import run as command
 from schemas.settings import as_environment
 

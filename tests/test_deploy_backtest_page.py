@@ -8,7 +8,7 @@ import msgspec
 
 from builders import at
 from consumers.store.sinks.backtests import Run
-from deploy.backtest_page import TRADES_MAX, page
+from deploy.backtests.page import TRADES_MAX, page
 
 PLOT = '<?xml version="1.0"?>\n<svg viewBox="0 0 1 1"><path d="M 0 0"/></svg>\n'
 EVIL = "<script>alert('x')</script> & {run} \"quoted\""

@@ -8,8 +8,8 @@ from backtest_builders import minute, told
 from builders import records
 from consumers.backtest import Engine, Strategy, Terms
 from consumers.backtest.driver import drive
-from deploy.inline_candles import InlineCandles
-from deploy.watchdog import calls_limited
+from deploy.backtests.inline_candles import InlineCandles
+from deploy.backtests.watchdog import calls_limited
 from schemas.codec import candle_decoder
 from schemas.events import Candle
 from streams.candles.engine import Engine as CandleEngine

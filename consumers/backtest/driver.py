@@ -53,7 +53,7 @@ def drive(
     What the source of the events raises goes to the caller, for whom ``outcome`` has the results
     so far. ``tell`` is given the time of the newest equity now and then.
     """
-    failure = _failure(engine.start) or _feed(engine, events, tell) or _failure(engine.stop)
+    failure = failure_of(engine.start) or _feed(engine, events, tell) or failure_of(engine.stop)
     if failure:
         return outcome(engine, "failed", failure)
     return outcome(engine, "stopped" if engine.over else "completed", engine.over)
@@ -97,7 +97,8 @@ def _feed(engine: Engine, events: Iterable[Event], tell: Callable[[int], None]) 
     return None
 
 
-def _failure(call: Callable[[], None]) -> str | None:
+def failure_of(call: Callable[[], None]) -> str | None:
+    """Call into the engine; return the traceback if the strategy raised."""
     try:
         call()
     except (Exception, Overdue) as error:  # noqa: BLE001 - whatever a strategy raises

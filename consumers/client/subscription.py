@@ -92,13 +92,13 @@ class _Subscription:
         self._group = f"{group}.{settings.namespace}" if group else None
         self._events_max = events_max
         self._replayed = replayed
-        self._tail = Tail(settings, self._group)
         self._next: dict[Partition, int] = {}
         self._committed_at = 0.0
         self._committed: dict[Partition, Position] = {}
 
     async def run(self) -> AsyncGenerator[Event, None]:
-        async with self._tail:
+        # Made here, in whatever loop it is that iterates.
+        async with Tail(self._settings, self._group) as self._tail:
             self._sources = await self._find_sources()
             self._merge = Merge(self._sources, self._wanted.__contains__)
             resumed = await self._resume()

@@ -21,29 +21,30 @@ def subscribe_sync(*args: Any, timeout_s: float | None = None, **kwargs: Any) ->
 
 
 def _iterate(events: AsyncGenerator[Event, None], timeout_s: float | None) -> Iterator[Event]:
+    steps: list[asyncio.Task[Any]] = []
     with _loop() as loop:
 
         async def step() -> Event | None:
-            return await anext(events, None)
+            steps[:] = [asyncio.ensure_future(anext(events, None))]
+            return await asyncio.shield(steps[0])
 
         try:
-            coming = asyncio.run_coroutine_threadsafe(step(), loop)
             while True:
                 try:
-                    event = coming.result(timeout_s)
+                    event = asyncio.run_coroutine_threadsafe(step(), loop).result(timeout_s)
                 except TimeoutError:
-                    coming.cancel()
                     return
                 if event is None:
                     return
                 yield event
-                coming = asyncio.run_coroutine_threadsafe(step(), loop)
         finally:
-            coming.cancel()
-            asyncio.run_coroutine_threadsafe(_close(events), loop).result()
+            asyncio.run_coroutine_threadsafe(_close(events, steps), loop).result()
 
 
-async def _close(events: AsyncGenerator[Event, None]) -> None:
+async def _close(events: AsyncGenerator[Event, None], steps: list[asyncio.Task[Any]]) -> None:
+    for step in steps:
+        step.cancel()
+    await asyncio.gather(*steps, return_exceptions=True)
     await events.aclose()
 
 

@@ -36,7 +36,7 @@ from deploy.times import iso
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
-    from deploy.backtesting import Finished, Plan
+    from deploy.backtests.backtesting import Finished, Plan
 
 backtest_app = typer.Typer(
     help="Strategies on what was recorded: run, list, show, compare, sweep, reproduce.",
@@ -173,7 +173,7 @@ def reproduce(run: RunName, *, json: Json = False) -> None:
     """Run again what was run, and compare. Exit code 1 if it came to something else."""
     from consumers.store.reading import backtests
     from consumers.store.sql import database
-    from deploy.backtesting import plan_of
+    from deploy.backtests.backtesting import plan_of
 
     with database(load_settings().questdb) as db:
         before = backtests.run(db, run)
@@ -217,8 +217,8 @@ def sweep(  # noqa: PLR0913 - the options of a command
     style: Style = "table",
 ) -> None:
     """Run a strategy with every combination of parameters, several processes at once."""
-    from deploy.backtest_sweep import combinations, sweep_all
-    from deploy.backtesting import varied
+    from deploy.backtests.backtesting import varied
+    from deploy.backtests.sweep import combinations, sweep_all
 
     check_format(style)
     shown.check_figure(by)
@@ -244,7 +244,7 @@ def sweep(  # noqa: PLR0913 - the options of a command
 
 
 def _executed(plan: Plan) -> Finished:
-    from deploy.backtesting import execute
+    from deploy.backtests.backtesting import execute
     from deploy.local.progress import Shown
 
     with Shown() as progress:
@@ -262,7 +262,7 @@ def _executed(plan: Plan) -> Finished:
 
 
 def _draw(run: Any, trips: list[Any], curve: list[Any], *, plot: bool, report: str | None) -> None:
-    from deploy.backtest_plots import draw_report, draw_terminal
+    from deploy.backtests.plots import draw_report, draw_terminal
 
     if report:
         draw_report(load_settings(), run, trips, curve, report)

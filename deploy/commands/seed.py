@@ -31,7 +31,7 @@ def seed(
 
     Needs the stack with its workers: tickerplant up. Done again, it changes nothing.
     """
-    from deploy import seeding
+    from deploy.backtests import seeding
     from deploy.local.progress import Shown
     from deploy.stored import check_store
 

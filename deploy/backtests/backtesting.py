@@ -29,9 +29,9 @@ from consumers.store.reading.series import StoredSeries
 from consumers.store.sinks.backtests import Run, write_results, write_run
 from consumers.store.sql import database
 from consumers.store.ticks import told
-from deploy.code_version import code_version
-from deploy.inline_candles import InlineCandles
-from deploy.watchdog import calls_limited
+from deploy.backtests.code_version import code_version
+from deploy.backtests.inline_candles import InlineCandles
+from deploy.backtests.watchdog import calls_limited
 from schemas.calendars import ROUND_THE_CLOCK, calendar_of, check_calendar
 from schemas.errors import SettingsError, TickerplantError, UnknownNameError
 from schemas.events import NS_PER_MS, NS_PER_S, Event
@@ -121,24 +121,24 @@ def execute(
     does a source that is gone, and what it raised is raised again.
     """
     began, clock = time.time_ns(), time.monotonic()
-    run = _run_of(plan, began)
+    run = run_of(plan, began)
     with (
         Store(settings.questdb, aggregate=aggregate) as store,
         closing(IngestClient(settings.questdb)) as client,
     ):
         write_run(client, run)
-        engine, digest = _engine(store, plan), sha256()
+        engine, digest = engine_of(store, plan), sha256()
         events, known = _events(store, plan, digest)
         try:
             with calls_limited(settings.backtest.call_s_max):
                 found = drive(engine, events, tell)
         except TickerplantError as error:
-            _keep(client, plan, run, outcome(engine, "failed", str(error)), clock)
+            keep(client, plan, run, outcome(engine, "failed", str(error)), clock)
             raise
         # Of a range that was not read to its end the hash would be of a part.
         whole = digest.hexdigest() if found.state == "completed" else None
         run = structs.replace(run, content_hash=known or whole)
-        finished = _keep(client, plan, run, found, clock)
+        finished = keep(client, plan, run, found, clock)
     with database(settings.questdb) as db:
         wait_applied(db, APPLIED_S_MAX)
     return finished
@@ -221,7 +221,8 @@ def _bars(store: Store, plan: Plan) -> StoredBars:
     return StoredBars(store, plan.interval, span, plan.source, plan.adjustment)
 
 
-def _engine(store: Store, plan: Plan) -> Engine:
+def engine_of(store: Store, plan: Plan) -> Engine:
+    """Return the engine that a plan asks for, before its first event."""
     strategy = configured(load_strategy(plan.strategy), plan.params)
     return Engine(
         strategy,
@@ -252,7 +253,8 @@ def content_of(store: Store, sessions: tuple[str, ...]) -> str:
     return hashes[0] if len(hashes) == 1 else sha256(",".join(hashes).encode()).hexdigest()
 
 
-def _run_of(plan: Plan, began: int) -> Run:
+def run_of(plan: Plan, began: int) -> Run:
+    """Return the row of a run that has begun."""
     moment = datetime.fromtimestamp(began // NS_PER_S, UTC)
     called = re.sub(r"\W+", "_", plan.strategy.rpartition(":")[2])[:NAME_CHARS_MAX]
     return Run(
@@ -271,7 +273,8 @@ def _run_of(plan: Plan, began: int) -> Run:
     )
 
 
-def _keep(client: IngestClient, plan: Plan, run: Run, found: Outcome, clock: float) -> Finished:
+def keep(client: IngestClient, plan: Plan, run: Run, found: Outcome, clock: float) -> Finished:
+    """Keep what a run came to; ``clock`` is when it began, on the monotonic clock."""
     periods = periods_a_year(plan.calendar, plan.equity_interval)
     figures = metrics(found.curve, found.trips, found.traded, periods)
     counts = {name: getattr(found, name) for name in COUNTS}

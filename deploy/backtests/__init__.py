@@ -1,0 +1,1 @@
+"""Strategies run on what is stored, and what came of it."""
