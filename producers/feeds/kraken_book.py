@@ -28,8 +28,8 @@ class KrakenBook(CheckedBook):
         return wrong
 
     def checksum(self) -> int:
-        bids, asks = self.top(CHECKED_LEVELS)
-        return crc32("".join([level[2] for level in (*asks, *bids)]).encode())
+        bids, asks = self.digits(CHECKED_LEVELS)
+        return crc32("".join([*asks, *bids]).encode())
 
 
 def checked_level(price: str, size: str) -> BookLevel:

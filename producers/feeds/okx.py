@@ -8,6 +8,7 @@ signed CRC-32 of the 25 best levels a side, in the digits as sent, must be right
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 from zlib import crc32
 
@@ -137,10 +138,9 @@ class _OkxBook(CheckedBook):
 
     def checksum(self) -> int:
         """Return the signed CRC-32 of bid, ask, bid, ask ...; what one side lacks is left out."""
-        bids, asks = self.top(CHECKED_LEVELS)
-        digits = [level[2] for pair in zip(bids, asks, strict=False) for level in pair]
-        longer = bids if len(bids) > len(asks) else asks
-        digits += [level[2] for level in longer[len(digits) // 2 :]]
+        bids, asks = self.digits(CHECKED_LEVELS)
+        digits = [*chain.from_iterable(zip(bids, asks, strict=False))]
+        digits += (bids if len(bids) > len(asks) else asks)[len(digits) // 2 :]
         checksum = crc32(":".join(digits).encode())
         return checksum - (checksum >> 31 << 32)
 

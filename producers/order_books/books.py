@@ -11,7 +11,7 @@ from producers.feed import Lost, Observation, Restored
 from producers.losses import OF_BOOKS
 from producers.order_books.order_book import BookLevel, OrderBook
 from schemas.errors import DataError
-from schemas.events import Book
+from schemas.events import Book, Level
 
 
 class Change(Struct, kw_only=True):
@@ -81,7 +81,7 @@ def book_seen(
     instrument: str,
     ts_event: int,
     ts_recv: int,
-    top: tuple[list[BookLevel], list[BookLevel]],
+    top: tuple[list[Level], list[Level]],
     update_id: int | None,
 ) -> Book:
     """Build the event of the best levels."""
@@ -93,8 +93,8 @@ def book_seen(
         instrument=instrument,
         ts_event=ts_event,
         ts_recv=ts_recv,
-        bids=[level[:2] for level in bids],
-        asks=[level[:2] for level in asks],
+        bids=bids,
+        asks=asks,
         update_id=update_id,
     )
 

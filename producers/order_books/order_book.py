@@ -8,12 +8,13 @@ from math import inf
 from typing import Any, Final
 
 from schemas.errors import DataError
+from schemas.events import Level
 
 LEVELS_MAX: Final = 20_000
 """Levels a side; of more, the half near the top stays."""
 
 BookLevel = tuple[Any, ...]
-"""Price, absolute size, and what else came with them: a size of 0 removes the level."""
+"""Price, absolute size, and perhaps digits as sent: a size of 0 removes the level."""
 
 
 def level_of(price: str, size: str, digits: str) -> BookLevel:
@@ -52,9 +53,13 @@ class OrderBook:
         self._bids.cut(depth)
         self._asks.cut(depth)
 
-    def top(self, depth: int) -> tuple[list[BookLevel], list[BookLevel]]:
+    def top(self, depth: int) -> tuple[list[Level], list[Level]]:
         """Return the best bids and asks, best first."""
         return self._bids.top(depth), self._asks.top(depth)
+
+    def digits(self, depth: int) -> tuple[list[str], list[str]]:
+        """Return what came with the best bids and asks beside price and size, best first."""
+        return self._bids.digits(depth), self._asks.digits(depth)
 
     @property
     def crossed(self) -> bool:
@@ -68,10 +73,11 @@ class _Side:
     def __init__(self, sign: int) -> None:
         self._sign = sign
         self._order: list[float] = []
-        self._levels: dict[float, BookLevel] = {}
+        self._levels: dict[float, Level] = {}
+        self._digits: dict[float, str] = {}
 
     def apply(self, changes: Iterable[BookLevel]) -> None:
-        order, levels, sign = self._order, self._levels, self._sign
+        order, levels, digits, sign = self._order, self._levels, self._digits, self._sign
         for level in changes:
             price, size = level[0], level[1]
             if not (0 < price < inf and 0 <= size < inf):
@@ -80,9 +86,14 @@ class _Side:
             if size:
                 if rank not in levels:
                     insort(order, rank)
-                levels[rank] = level
+                # What is told of a book is price and size: it is cut off here, once a change.
+                if len(level) == 2:
+                    levels[rank] = level
+                else:
+                    levels[rank], digits[rank] = level[:2], level[2]
             elif levels.pop(rank, None) is not None:
                 del order[bisect_left(order, rank)]
+                digits.pop(rank, None)
         if len(order) > LEVELS_MAX:
             self.cut(LEVELS_MAX // 2)
 
@@ -93,7 +104,11 @@ class _Side:
     def cut(self, depth: int) -> None:
         for rank in self._order[:-depth]:
             del self._levels[rank]
+            self._digits.pop(rank, None)
         del self._order[:-depth]
 
-    def top(self, depth: int) -> list[BookLevel]:
+    def top(self, depth: int) -> list[Level]:
         return [*map(self._levels.__getitem__, self._order[: -depth - 1 : -1])]
+
+    def digits(self, depth: int) -> list[str]:
+        return [*map(self._digits.__getitem__, self._order[: -depth - 1 : -1])]
