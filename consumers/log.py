@@ -10,13 +10,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupCoordinatorNotAvailableError,
+    IllegalStateError,
+    KafkaError,
+)
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata
 
@@ -35,6 +40,7 @@ FETCHED_BYTES_MAX = 64 * 1024 * 1024
 PARTITION_BYTES = (65_536, 1_048_576)
 """The smallest share and the largest."""
 PROBE_TIMEOUT_S = 5.0
+COORDINATOR_POLL_S = 0.1
 
 Position = tuple[int, str]
 """The offset to go on from, and the note that belongs to it."""
@@ -257,9 +263,18 @@ async def _committed(
     """Return offsets (-1: none) and notes, together as they were committed."""
     places = [TopicPartition(*place) for place in partitions]
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    deadline = time.monotonic() + PROBE_TIMEOUT_S
     try:
         await admin.start()
-        found = await admin.list_consumer_group_offsets(group, partitions=places)
+        found: dict[TopicPartition, OffsetAndMetadata] = {}
+        while len(found) < len(places):
+            # The first time that it is asked for offsets, Kafka makes a topic for them.
+            with suppress(GroupCoordinatorNotAvailableError):
+                found = await admin.list_consumer_group_offsets(group, partitions=places)
+            if len(found) < len(places):
+                if time.monotonic() > deadline:
+                    raise GroupCoordinatorNotAvailableError(group)
+                await asyncio.sleep(COORDINATOR_POLL_S)
     finally:
         await admin.close()
     return {tuple(place): (found[place].offset, found[place].metadata or "") for place in places}

@@ -102,11 +102,11 @@ async def sending(settings):
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.servers)
     await producer.start()
 
-    async def send(topic, *values, partition=0):
+    async def send(topic, *values, partition=0, key=b"k"):
         for value in values:
             raw = value if value is None or isinstance(value, bytes) else encode(value)
             full_name = f"{settings.namespace}.{topic}"
-            await producer.send(full_name, raw, key=b"k", partition=partition)
+            await producer.send(full_name, raw, key=key, partition=partition)
         await producer.flush()
 
     yield send

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from consumers.client.seam import Known
 from consumers.client.wanted import CANDLE_TOPICS, Wanted, candle_topic
-from consumers.store.reader import wait_applied
+from consumers.store.reader import plain_candle, wait_applied
 from consumers.store.reading import Store
 from consumers.store.reading.recorded import CONTROL, Chosen, recorded
 from consumers.store.reading.ticks import BARS, BOOK_EVENTS, QUOTES, TRADES, Kind
@@ -35,8 +35,8 @@ SELECT {names}, max(seq) AS seq FROM {table} WHERE {{visible}} AND {chosen} GROU
 
 
 def _candle(row: Row) -> Candle:
-    flags = {"flags": tuple(row["flags"].split(",")) if row["flags"] else ()}
-    return Candle(epoch=0, **(row | flags))
+    plain = plain_candle(row)
+    return Candle(epoch=0, **(plain | {"flags": tuple(plain["flags"])}))
 
 
 CANDLES: Final = Kind(
@@ -85,7 +85,9 @@ class History:
     def check_known(self, instruments: Iterable[str]) -> None:
         """Raise ``UnknownNameError`` if something that is wanted is not among these."""
         for name in sorted(self._wanted.instruments.difference(instruments)):
-            raise UnknownNameError.of("instrument", name, self._store.instruments())
+            wrong = UnknownNameError.of("instrument", name, self._store.instruments())
+            hint = f"{wrong.hint} without since it is waited for".lstrip()
+            raise UnknownNameError(wrong.what, wrong.detail, hint)
 
     def events(self, session: str) -> Iterator[Event]:
         """Yield what is stored of a session in its order, candles behind what closed them."""

@@ -114,8 +114,11 @@ def since_ns(moment: Any, now_ns: int) -> int:
     if isinstance(moment, int):
         return moment
     try:
-        if isinstance(moment, timedelta) or (isinstance(moment, str) and moment.startswith("-")):
-            return now_ns - abs(pd.Timedelta(moment)).as_unit("ns").value
+        if isinstance(moment, str) and moment.startswith("-"):
+            # As the commands write it; pandas wants capitals for days and weeks.
+            moment = pd.Timedelta(moment.replace("d", "D").replace("w", "W"))
+        if isinstance(moment, timedelta):
+            return now_ns - int(abs(pd.Timedelta(moment)).as_unit("ns").value)
         stamp = pd.Timestamp(moment)
         if pd.isna(stamp):
             raise ValueError("no time")

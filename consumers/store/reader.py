@@ -182,7 +182,7 @@ def recordings(db: Database, instrument: str, session: str | None = None) -> lis
 
 def latest_candles(db: Database, session: str) -> list[Row]:
     """Return the newest closed candle of each instrument and interval of a session."""
-    return [_candle(row) for row in visible_rows(db, _LATEST, session)]
+    return [plain_candle(row) for row in visible_rows(db, _LATEST, session)]
 
 
 def book(db: Database, instrument: str) -> Row | None:
@@ -229,7 +229,7 @@ def wait_applied(db: Database, seconds: float) -> None:
 def _best(rows: Sequence[Row]) -> list[Row]:
     """Return the best candle of each bucket; rows are in order of time."""
     if len({row["ts_open"] for row in rows}) == len(rows):
-        return [_candle(row) for row in rows]
+        return [plain_candle(row) for row in rows]
     last_words: dict[tuple[int, str], Row] = {}
     for row in rows:
         key = row["ts_open"], row["session"]
@@ -241,14 +241,15 @@ def _best(rows: Sequence[Row]) -> list[Row]:
         other = best.get(row["ts_open"])
         if other is None or _rank(row) < _rank(other):
             best[row["ts_open"]] = row
-    return [_candle(row) for row in best.values()]
+    return [plain_candle(row) for row in best.values()]
 
 
 def _edition(row: Row) -> tuple[int, int]:
     return row["repair"], row["revision"]
 
 
-def _candle(row: Row) -> Row:
+def plain_candle(row: Row) -> Row:
+    """Write the sums of a row as the events do, and its flags as a list."""
     for name in _SUMS:
         row[name] = _plain(row[name])
     row["flags"] = row["flags"].split(",") if row["flags"] else []
