@@ -29,6 +29,7 @@ from deploy.commands import (
     sessions,
     sources,
     stack,
+    subscribe,
     venue,
     worker,
 )
@@ -50,6 +51,7 @@ for commands in (
     venue,
     import_,
     data,
+    subscribe,
     candles,
     backtest,
     paper,

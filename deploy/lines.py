@@ -149,10 +149,10 @@ def _say(topic: Topic, record: Record) -> tuple[str, str]:
         return f"undecodable {error} {_raw(record.value)}", "bold red"
     if event is None:
         return f"deleted {_raw(record.key)}", "dim"
-    return _say_event(event) or (f"{_raw(record.key)} {_raw(record.value)}", "dim")
+    return say_event(event) or (f"{_raw(record.key)} {_raw(record.value)}", "dim")
 
 
-def _say_event(event: Any) -> tuple[str, str] | None:
+def say_event(event: Any) -> tuple[str, str] | None:
     """Say an event of a type that is known."""
     match event:
         case Trade():

@@ -8,7 +8,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from builders import SESSION
+from builders import SESSION, records
 from client_model import (
     CANDLES,
     INPUTS,
@@ -17,11 +17,14 @@ from client_model import (
     SOURCES,
     TRADES,
     given,
+    market_of,
     merge_of,
     noted,
 )
 from consumers.client.seam import Known, behind, places_of
+from consumers.intake import Intake, Reading
 from consumers.places import Places
+from schemas.codec import candle_decoder
 from schemas.events import Candle, Control
 from schemas.order import candle_place
 
@@ -103,6 +106,20 @@ def test_of_a_session_that_has_ended_all_is_history(market, forgotten):
     told = subscribed(market, everything, everything, notes, Known(ended=True))
 
     assert told == market.told
+
+
+def test_the_store_remembers_how_far_the_candles_had_come():
+    market = market_of(["1", "3", "trade", "gap"])
+    records_of = records(market.partitions[CANDLES])
+    reading = Reading((Candle,), candle_decoder.decode, ordered=False)
+    places = Places()
+
+    Intake(reading, list, list).take(CANDLES, records_of, places)
+    again = Places(places.note())
+    Intake(reading, list, list).take(CANDLES, records_of[:4], again)
+
+    order = again.order(SESSION)
+    assert (order.epoch, order.seq, order.ended) == (1, market.told[-1].seq, True)
 
 
 def test_control_events_are_behind_if_trades_are_read_less_far():
