@@ -70,9 +70,9 @@ class Stage:
         counts = await asyncio.to_thread(counted)
         assert {name: counts[name] for name in expected} == expected
 
-    async def committed(self, topic: str, end: int) -> None:
-        """Wait until the group has committed ``end`` of the partition 0 of a topic."""
-        place = TopicPartition(f"{self.settings.namespace}.{topic}", 0)
+    async def committed(self, topic: str, end: int, partition: int = 0) -> None:
+        """Wait until the group has committed ``end`` of a partition of a topic."""
+        place = TopicPartition(f"{self.settings.namespace}.{topic}", partition)
         group = self.settings.store_group
 
         async def there() -> bool:

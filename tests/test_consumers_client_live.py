@@ -233,7 +233,7 @@ def test_the_loop_of_a_notebook_ends_when_nothing_comes(settings, instrument):
 
 
 async def test_history_is_what_was_committed_and_the_topic_the_rest(
-    settings, send, instrument, session
+    settings, send, place, instrument, session
 ):
     own = {"session": session}
     of = own | {"instrument": instrument}
@@ -241,7 +241,7 @@ async def test_history_is_what_was_committed_and_the_topic_the_rest(
     async with running(settings) as stage:
         await send("sessions", catalogued(session, state="active"), partition=0)
         await send("trades", *market)
-        await stage.stored(session, trades=30)
+        await stage.committed("trades", len(market), place)
     more = numbered(*(trade(50 + n, **of) for n in range(10)), end(70, **own), first=32)
     await send("trades", *more)
 
@@ -254,6 +254,16 @@ async def test_history_is_what_was_committed_and_the_topic_the_rest(
 
     assert [event.seq for event in found] == list(range(43))
     assert [event.epoch for event in found] == [0] * 32 + [1] * 11
+
+
+async def test_a_subscription_ends_with_the_run_that_it_reads(play, run, instrument, session):
+    await play("trades", trade(1, seq=1, session=session, instrument=instrument))
+    found = []
+    async for event in subscribe(instrument, "trades", **run):
+        found.append(event.seq)
+        await kafka_admin.remove(run["settings"])
+
+    assert found == [1]
 
 
 async def test_garbage_and_what_others_are_told_is_passed_over(play, run, instrument, session):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from builders import clock, end, start, trade
+from builders import clock, end, gap, numbered, start, trade
 from client_model import (
     BOOKS,
     CANDLES,
@@ -18,11 +18,14 @@ from client_model import (
     market_of,
     merge_of,
 )
-from consumers.client.merge import Merge, Place
+from consumers.client.merge import Merge
+from consumers.client.place import Place
+from consumers.client.wanted import Wanted
 from consumers.places import Places
 from consumers_builders import book, candle
 from schemas.errors import SettingsError
 from schemas.events import Candle
+from schemas.order import Order
 
 
 def interleaved(data, partitions):
@@ -172,3 +175,20 @@ def test_sessions_that_are_over_are_forgotten():
         assert given(merge) == market.told
 
     assert len(merge._sessions) <= 1_000
+
+
+def test_gaps_of_others_are_told_neither_by_the_store_nor_by_a_topic():
+    wanted = Wanted.of("AAA.SIM", "trades", gaps=True)
+    merge = Merge([TRADES], wanted.__contains__)
+    merge.begin("sim-1", {TRADES: Place(Order(1, 3))})
+    others = [
+        gap(0, 1, seq=1, instruments=("BBB.SIM",)),
+        gap(0, 1, seq=2, topics=("books",)),
+        clock(1, seq=3),
+    ]
+    for event in others:
+        merge.recall(TRADES, event)
+    for event in numbered(*others, gap(1, 2, instruments=("AAA.SIM",)), first=4):
+        merge.take(TRADES, 0, event)
+
+    assert [event.seq for event in given(merge)] == [7]

@@ -30,15 +30,16 @@ from schemas.order import candle_place
 
 
 def cuts(data, market):
-    """Draw up to where each partition is committed, and up to where it is stored."""
-    committed, stored = {}, {}
+    """Draw up to where each partition is committed, stored, and its control events are stored."""
+    committed, stored, told = {}, {}, {}
     for source, events in market.partitions.items():
         committed[source] = data.draw(st.integers(0, len(events)))
         stored[source] = data.draw(st.integers(committed[source], len(events)))
-    return committed, stored
+        told[source] = data.draw(st.integers(committed[source], stored[source]))
+    return committed, stored, told
 
 
-def rows(market, stored):
+def rows(market, stored, told):
     """Return what the store holds, in order, without epochs; controls come with trades."""
     found = {}
     for source, end in stored.items():
@@ -46,12 +47,13 @@ def rows(market, stored):
             if not isinstance(event, Control):
                 place = (1, candle_place(event)) if isinstance(event, Candle) else (0,)
                 found[event.seq, place] = source, event
-            elif source in (TRADES, OTHERS):
+        for event in market.partitions[source][: told[source]]:
+            if isinstance(event, Control) and source in (TRADES, OTHERS):
                 found[event.seq, (0,)] = SOURCES[0], event
     return [(source, replace(event, epoch=0)) for _, (source, event) in sorted(found.items())]
 
 
-def subscribed(market, committed, stored, notes, known):
+def subscribed(market, committed, stored, told_until, notes, known):
     last = {
         source: max(seqs)
         for source, end in stored.items()
@@ -59,7 +61,7 @@ def subscribed(market, committed, stored, notes, known):
     }
     merge, told = merge_of(), []
     merge.begin(SESSION, places_of(SESSION, known, notes, last, {CANDLES}))
-    for source, event in rows(market, stored):
+    for source, event in rows(market, stored, told_until):
         merge.recall(source, event)
         told += given(merge)
     for source in SOURCES:
@@ -71,13 +73,13 @@ def subscribed(market, committed, stored, notes, known):
 
 @drawn(MARKETS, st.data())
 def test_any_cut_gives_everything_once_and_in_order(market, data):
-    committed, stored = cuts(data, market)
+    cut = committed, _, _ = cuts(data, market)
     notes = {s: noted(events[: committed[s]]) for s, events in market.partitions.items()}
     if behind(SOURCES, (TRADES, OTHERS), notes, [SESSION]):
         return  # then it is waited until the store has come further
     known = data.draw(st.sampled_from([None, Known()]))
 
-    told = subscribed(market, committed, stored, notes, known)
+    told = subscribed(market, *cut, notes, known)
 
     assert Counter(map(repr, told)) == Counter(map(repr, market.told))
     if all(committed.values()):  # otherwise one may be of another namespace: it waits for nobody
@@ -86,11 +88,11 @@ def test_any_cut_gives_everything_once_and_in_order(market, data):
 
 @drawn(MARKETS, st.data())
 def test_a_session_that_no_note_knows_is_given_once_too(market, data):
-    committed, stored = cuts(data, market)
+    cut = cuts(data, market)
     notes = {source: Places() for source in SOURCES}
     known = data.draw(st.sampled_from([Known(ended=True), Known(silent=True), Known()]))
 
-    told = subscribed(market, committed, stored, notes, known)
+    told = subscribed(market, *cut, notes, known)
 
     assert Counter(map(repr, told)) == Counter(map(repr, market.told))
 
@@ -103,7 +105,7 @@ def test_of_a_session_that_has_ended_all_is_history(market, forgotten):
         for source, events in market.partitions.items()
     }
 
-    told = subscribed(market, everything, everything, notes, Known(ended=True))
+    told = subscribed(market, everything, everything, everything, notes, Known(ended=True))
 
     assert told == market.told
 

@@ -67,7 +67,8 @@ class History:
         return {
             info.session: Known(
                 ended=info.state in {"completed", "failed"},
-                silent=(info.updated or info.started) < now_ns - silence_ms * NS_PER_MS,
+                silent=info.state == "active"
+                and (info.updated or info.started) < now_ns - silence_ms * NS_PER_MS,
                 recent=(info.updated or info.started) >= self._since,
                 instruments=self._wanted.instruments.intersection(info.instruments),
             )

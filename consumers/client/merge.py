@@ -11,30 +11,19 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import count
-from sys import maxsize
 from typing import Any, Final
 
+from consumers.client.place import BEGINNING, Key, Place, identity
 from consumers.origin import Partition
 from consumers.places import Places
 from schemas.errors import SettingsError
 from schemas.events import Candle, Control, End, Event, Start
-from schemas.order import Fate, Order, candle_place
+from schemas.order import candle_place
 
-Key = tuple[int, int]
-"""Epoch and seq."""
-BEGINNING: Final[Key] = (0, -1)
-NOWHERE: Final[Key] = (maxsize, maxsize)
 STORED: Final = -1
 """The offset of an event that came from the store."""
 SESSIONS_MAX: Final = 1_000
 """Remembered; those that are over are forgotten first."""
-Identity = tuple[object, ...]
-
-
-def identity(candle: Candle) -> Identity:
-    """Return what names a candle within its session."""
-    named = candle.instrument, candle.price_type, candle.interval
-    return *named, candle.ts_open, candle.revision
 
 
 def too_far_apart(events_max: int) -> SettingsError:
@@ -44,51 +33,6 @@ def too_far_apart(events_max: int) -> SettingsError:
         f"{events_max} events wait for others",
         "see that the stream keeps up: tickerplant status; or let subscribe hold more: events_max",
     )
-
-
-class Place:
-    """How far a partition has come in a session."""
-
-    __slots__ = ("foreign", "order", "passed", "told")
-
-    def __init__(
-        self, order: Order | None = None, *, foreign: bool = False, passed: bool = False
-    ) -> None:
-        self.order = order or Order()
-        self.foreign = foreign
-        """It was read off the store, which knows no epochs: that of the next event is it."""
-        self.passed = passed
-        """Nothing more is to come, as far as is known: nobody waits for it."""
-        self.told: dict[Identity, int] = {}
-        """Candles beyond the last control event, which may come once more."""
-
-    @property
-    def reached(self) -> Key:
-        """All up to here has come."""
-        if self.passed:
-            return NOWHERE
-        return self.order.epoch, maxsize if self.order.ended else self.order.seq
-
-    def take(self, event: Event) -> bool:
-        """Move on to an event; False if it was here before."""
-        order = self.order
-        if self.foreign:
-            order.epoch, self.foreign = event.epoch, False
-        self.passed = False
-        if isinstance(event, Candle):
-            key, name = (event.epoch, event.seq), identity(event)
-            if key <= (order.epoch, order.seq) or self.told.get(name) == event.seq:
-                return False
-            self.told[name] = event.seq
-            return True
-        if order.judge(event, event.epoch, event.seq) is not Fate.TAKEN:
-            return False
-        order.ended = type(event) is End
-        if type(event) is Start:
-            self.told.clear()
-        elif self.told:
-            self.told = {name: seq for name, seq in self.told.items() if seq > event.seq}
-        return True
 
 
 class _Held:
@@ -209,6 +153,8 @@ class Merge:
             if key > session.reached and not session.foreign:
                 return
             session.told = max(session.told, key)
+            if not self._wanted(event):
+                return
         elif event.seq > place.order.seq:
             return
         self._hold(session, event, key, source, STORED)

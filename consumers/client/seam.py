@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 
-from consumers.client.merge import BEGINNING, Place
+from consumers.client.place import BEGINNING, NOWHERE, Place
 from consumers.origin import Partition
 from consumers.places import Places
 
@@ -77,6 +77,6 @@ def behind(
     for session in sessions:
         reached = [Place(notes[source].order(session)).reached for source in sources]
         told = [Place(notes[source].order(session)).reached for source in trades]
-        if min(reached) > max(told):
+        if min(reached) > max(told, default=NOWHERE):
             late.append(session)
     return late

@@ -7,12 +7,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from consumers.client.history import History
-from consumers.client.merge import STORED, Merge, Place, too_far_apart
+from consumers.client.merge import STORED, Merge, too_far_apart
+from consumers.client.place import Place
 from consumers.client.seam import Known, behind, places_of
 from consumers.client.sources import Sources
 from consumers.client.wanted import Wanted, since_ns
@@ -20,7 +21,7 @@ from consumers.log import Position, Tail
 from consumers.origin import Partition
 from consumers.places import Places
 from consumers.store.reading import Store
-from schemas.errors import SettingsError, TickerplantError, UnknownNameError
+from schemas.errors import SettingsError, UnavailableError, UnknownNameError
 from schemas.events import Event
 from schemas.replay_control import PREFIX, replay_namespace
 from schemas.settings import Settings, load_settings
@@ -33,6 +34,9 @@ EVENTS_MAX: Final = 100_000
 STORED_AT_ONCE: Final = 5_000
 POLL_MS: Final = 250
 COMMIT_S: Final = 1.0
+CLOSE_S_MAX: Final = 5.0
+LOOK_S: Final = 1.0
+"""Between two looks whether a run is still there, when nothing comes."""
 SEAM_S_MAX: Final = 5.0
 SEAM_POLL_S: Final = 0.05
 
@@ -57,7 +61,8 @@ def subscribe(  # noqa: PLR0913 - the options of a subscription
 
     With ``since`` (``-1d``, a time, ns) what is stored comes first, session by session, then
     everything from the topics, nothing twice; without it, what comes from now on. Events of the
-    store have the epoch 0. ``run`` names a replay, which is read from its beginning.
+    store have the epoch 0. ``run`` names a replay, which is read from its beginning until it is
+    removed.
 
     A ``group`` remembers what was given: the next start goes on there, at least once. An event is
     done with when the next one is asked for.
@@ -93,6 +98,7 @@ class _Subscription:
         self._events_max = events_max
         self._replayed = replayed
         self._next: dict[Partition, int] = {}
+        self._looked_at = 0.0
         self._committed_at = 0.0
         self._committed: dict[Partition, Position] = {}
 
@@ -128,17 +134,29 @@ class _Subscription:
                 for offset, event in self._sources.decoded(source, records):
                     merge.take(source, offset, event)
                 self._next[source] = records[-1].offset + 1
+            if self._replayed and not fetched and await self._is_over():
+                return
             await self._commit()
+
+    async def _is_over(self) -> bool:
+        """Tell whether the run has been removed, which is how a replay ends."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_S:
+            return False
+        self._looked_at = now
+        topics = await self._tail.topics()
+        return any(topic not in topics for topic, _ in self._sources)
 
     async def _find_sources(self) -> Sources:
         topics, namespace = await self._tail.topics(), self._settings.namespace
-        needed = {topic.full_name(namespace) for topic in self._wanted.topics.values()}
-        if not (missing := needed - topics.keys()):
+        missing = {t.full_name(namespace) for t in self._wanted.topics.values()} - topics.keys()
+        if not missing:
             return Sources(self._wanted, namespace, topics)
         if not self._replayed:
             detail = f"{', '.join(sorted(missing))} on {self._settings.kafka.servers}"
             raise SettingsError("topics are missing", detail, "create them: tickerplant up")
-        runs = {name.partition(".")[0].removeprefix(PREFIX) for name in topics if PREFIX in name}
+        found = {name.partition(".")[0] for name in topics if name.startswith(PREFIX)}
+        runs = {name.removeprefix(PREFIX) for name in found}
         raise UnknownNameError.of("run", namespace.removeprefix(PREFIX), runs)
 
     async def _resume(self) -> bool:
@@ -216,7 +234,8 @@ class _Subscription:
             found = await self._tail.committed(group, {*self._sources, *trades})
             notes = {place: Places(note) for place, (_, note) in found.items()}
             active = [name for name, it in known.items() if not (it.ended or it.silent)]
-            waits = behind(self._sources, trades, notes, active) if self._wanted.gaps else []
+            told = self._wanted.gaps or self._wanted.control
+            waits = behind(self._sources, trades, notes, active) if told else []
             if not waits or time.monotonic() > deadline:
                 break
             await asyncio.sleep(SEAM_POLL_S)
@@ -240,13 +259,16 @@ class _Subscription:
             if offset == STORED:
                 return  # what is stored would not be read again
             positions[source] = offset, self._merge.note(source)
-        if positions != self._committed:
-            try:
-                await self._tail.commit(positions)
-            except TickerplantError:
-                if not last:
-                    raise
-            self._committed = positions
+        if positions == self._committed:
+            return
+        if last:
+            # Whoever leaves does not wait for a Kafka that is away: the next start tells it again.
+            with suppress(TimeoutError, UnavailableError):
+                async with asyncio.timeout(CLOSE_S_MAX):
+                    await self._tail.commit(positions)
+            return
+        await self._tail.commit(positions)
+        self._committed = positions
 
 
 def _some(events: Iterator[Event]) -> list[Event]:
