@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,6 +24,7 @@ from deploy.replays.runs import remove_run
 from producers.feeds.simulated import SimulatedFeed
 from producers.produce import produce
 from schemas.errors import DataError, SettingsError, UnknownNameError
+from schemas.events import End
 from schemas.health import Health
 from schemas.replay_control import Plan as Replayed
 from schemas.sections import Simulated
@@ -51,11 +53,10 @@ def some_stored(settings, session):
 
 
 def is_over(settings, session):
-    with database(settings.questdb) as db:
-        return db.rows(
-            "SELECT seq FROM feed_events WHERE session = %(session)s AND type = 'end'",
-            session=session,
-        )
+    """Tell whether all of it is stored: its end, and what the catalogue says of it."""
+    with Store(settings.questdb) as store:
+        last = deque(store.events(session), maxlen=1)
+        return type(last.pop()) is End and store.session(session).state == "completed"
 
 
 @pytest.mark.stack

@@ -183,7 +183,10 @@ def test_ticks_beyond_the_horizon_get_into_their_candles_once(late: Settings) ->
     assert len(shown.stdout.splitlines()) == 1 + len(announced) - len(some)
     assert " -> " in shown.stdout
     assert (again.returncode, again.stdout) == (0, "nothing to repair\n")
-    assert {(row["repair"], row["revision"]) for row in candles} == {(1, 0)}
+    # A minute that was cut short may have had no late tick.
+    assert {(row["repair"], row["revision"]) for row in candles} <= {(0, 0), (1, 0)}
+    minutes = {change["ts_open"] for change in some if change["interval"] == "1m"}
+    assert len(minutes) == sum(row["repair"] for row in candles) > 0
     assert audited.returncode == 0, audited.stdout
 
 

@@ -113,33 +113,27 @@ class StoredBars:
                 yield Candle(**(row | last | place))
 
     def _bars(self, instrument: str) -> Iterator[Bar]:
-        source, adjustment = self._kind(instrument)
-        if source is None:
-            return
-        for since, until in self._windows():
-            rows = self._store.bars(
-                instrument,
-                self._interval,
-                since=since,
-                until=until,
-                source=source,
-                adjustment=adjustment,
-            )
-            for row in rows:
-                complete = {"ts_event": row["ts_close"], "ts_recv": row["ts_close"]}
-                yield Bar(**(row | complete | {"epoch": 0, "seq": 0}))
-
-    def _kind(self, instrument: str) -> tuple[str | None, str]:
-        stored = [
-            (source, adjustment)
-            for source, adjustment in self._barred[instrument]
-            if self._source in {None, source} and self._adjustment in {None, adjustment}
+        kinds = [
+            kind
+            for kind in self._barred[instrument]
+            if self._source in {None, kind[0]} and self._adjustment in {None, kind[1]}
         ]
-        if len(stored) > 1:
-            told = ", ".join(f"{source} {adjustment}" for source, adjustment in stored)
+        if len(kinds) > 1:
+            kinds = [kind for kind in kinds if next(self._of_kind(instrument, *kind), None)]
+        if len(kinds) > 1:
+            told = ", ".join(f"{source} {adjustment}" for source, adjustment in kinds)
             hint = "name one of them: --source, --adjustment"
             raise SettingsError(f"bars of {instrument} are of several kinds", told, hint)
-        return stored[0] if stored else (None, "raw")
+        for kind in kinds:
+            yield from self._of_kind(instrument, *kind)
+
+    def _of_kind(self, instrument: str, source: str, adjustment: str) -> Iterator[Bar]:
+        kind: dict[str, Any] = {"source": source, "adjustment": adjustment}
+        for since, until in self._windows():
+            span: dict[str, Any] = {"since": since, "until": until}
+            for row in self._store.bars(instrument, self._interval, **span, **kind):
+                complete = {"ts_event": row["ts_close"], "ts_recv": row["ts_close"]}
+                yield Bar(**(row | complete | {"epoch": 0, "seq": 0}))
 
     def _windows(self) -> Iterator[tuple[int, int]]:
         length = WINDOW_BARS * longest_ns(self._interval)
