@@ -37,7 +37,7 @@ AT_MOST: Final = {
     ("capture_memory", "growth_mb"): 20.0,
     # The session timeout of the group, and 5 s.
     ("recovery", "kill_to_caught_up_s"): 15.0,
-    ("store_trades", "ratio_to_bare"): 8.0,
+    ("store_trades", "ratio_to_bare"): 6.0,
     ("store_books", "ratio_to_bare"): 8.0,
     ("reads", "candles_p50_ms"): 15.0,
     ("reads", "concurrent_p99_ms"): 500.0,
