@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
+from msgspec import structs
 
-from builders import clock, end, gap, numbered, start, trade
+from builders import SESSION, clock, end, gap, numbered, start, trade
 from client_model import (
     BOOKS,
     CANDLES,
@@ -24,7 +25,7 @@ from consumers.client.wanted import Wanted
 from consumers.places import Places
 from consumers_builders import book, candle
 from schemas.errors import SettingsError
-from schemas.events import Candle
+from schemas.events import Book, Candle, Trade
 from schemas.order import Order
 
 
@@ -192,3 +193,27 @@ def test_gaps_of_others_are_told_neither_by_the_store_nor_by_a_topic():
         merge.take(TRADES, 0, event)
 
     assert [event.seq for event in given(merge)] == [7]
+
+
+def test_what_one_topic_had_stored_beyond_another_is_told_in_its_place():
+    events = numbered(*(one(n / 10) for n in range(1, 7) for one in (trade, book)), clock(1))
+    trades, books = ([e for e in events if type(e) is kind] for kind in (Trade, Book))
+    merge = merge_of()
+    stored = {TRADES: trades[:5], BOOKS: books[:2]}
+    last = {source: Order(0, some[-1].seq) for source, some in stored.items()}
+    places = {name: Place(last.get(name), foreign=name in last) for name in SOURCES}
+    merge.begin(SESSION, places)
+    for seq, source in sorted((e.seq, name) for name, some in stored.items() for e in some):
+        merge.recall(source, structs.replace(events[seq], epoch=0))
+    told = given(merge)
+
+    for source, come in ((BOOKS, books[2:]), (TRADES, trades[5:])):
+        for event in come:
+            merge.take(source, event.seq, event)
+    for source in SOURCES:
+        merge.take(source, 99, events[-1])
+    told += given(merge)
+
+    assert [event.seq for event in told] == [event.seq for event in events[: len(told)]]
+    assert {type(event) for event in told} >= {Trade, Book}
+    assert len(told) >= len(trades) + len(books)

@@ -85,6 +85,10 @@ class _Session:
         """Let what was stored, without an epoch, be of the one that its sources tell."""
         self.nameless = False
         self.told = max(epoch, self.told[0]), self.told[1]
+        # One topic may be stored further than another: what waits is in one order with what comes.
+        for held in (entry[-1] for entry in self.waiting):
+            held.key = max(epoch, held.key[0]), held.key[1]
+        self.waiting = [(*entry[-1].key, *entry[2:]) for entry in self.waiting]
 
     @property
     def over(self) -> bool:
