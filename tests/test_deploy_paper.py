@@ -1,8 +1,9 @@
-"""Paper trading on topics and a backtest on the store give the same fills: it is one engine."""
+"""Live paper trading, its replay and the store give the same fills: they are one engine."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,9 @@ import pytest
 from msgspec import structs
 
 from consumers.backtest import Terms
+from consumers.store import reader
 from consumers.store.reading import Store
+from consumers.store.sql import database
 from consumers_stage import running, until
 from deploy.backtests.backtesting import Plan, execute, plan_of
 from deploy.backtests.paper import planned_live, trade
@@ -27,7 +30,7 @@ from schemas.replay_control import Plan as Replayed
 from schemas.sections import Simulated
 from schemas.settings import load_settings
 
-MARKET = Simulated(instruments=2, rate=400, duration_s=6, seed=7, max_speed=True)
+MARKET = Simulated(instruments=2, rate=400, duration_s=6, seed=7)
 NAMES = ("SIM000.SIM", "SIM001.SIM")
 PARAMS = {"levels": "1", "threshold": "0.05", "hold_ms": "300"}
 TERMS = Terms(fee_bps=1.0, latency_ms=20.0, slippage_bps=0.5)
@@ -44,6 +47,11 @@ class Told:
         self.fills.append((fill.ts, fill.instrument, fill.signed, fill.price, fill.fee))
 
 
+def some_stored(settings, session):
+    with database(settings.questdb) as db:
+        return reader.counts(db, session)["trades"] > 100
+
+
 def is_over(settings, session):
     """Tell whether all of it is stored: its end, and what the catalogue says of it."""
     with Store(settings.questdb) as store:
@@ -52,38 +60,33 @@ def is_over(settings, session):
 
 
 @pytest.mark.stack
-async def test_on_topics_while_they_come_and_from_the_store_the_fills_are_the_same(settings):
+async def test_live_its_replay_and_the_store_give_the_same_fills(settings):
     plan, never, name = planned_live(settings, ASKED), asyncio.Event(), f"{settings.namespace}p"
-    told = Told()
-    feed = SimulatedFeed(MARKET)
+    live, replayed = Told(), Told()
+    feed, began = SimulatedFeed(MARKET), time.time_ns()
     async with running(settings) as stage:
-        summary = await produce(feed, settings, Health(), asyncio.Event())
+        feeding = asyncio.create_task(produce(feed, settings, Health(), asyncio.Event()))
+        await until(
+            lambda: asyncio.to_thread(some_stored, settings, feed.session), "the first trades"
+        )
+        # It begins in the middle, with what is stored, and has missed nothing.
+        first = await trade(settings, plan, never, since=began, until_end=True, told=live)
+        summary = await feeding
         await stage.stored(feed.session, trades=summary.trades, books=summary.books)
         await until(partial(asyncio.to_thread, is_over, settings, feed.session), "the end")
-    again = Replayed(sessions=(feed.session,))
 
     with Store(settings.questdb) as store:
-        recordings = stored_recordings(store, again)
-        async with asyncio.TaskGroup() as tasks:
-            run = Run(name, again, speed=2.0, keep=True)
-            tasks.create_task(replay(settings, run, recordings))
-            on_topics = await _once_there(partial(trade, settings, plan, never, told=told), name)
+        told_again = Replayed(sessions=(feed.session,))
+        recordings = stored_recordings(store, told_again)
+        await replay(settings, Run(name, told_again, speed=None, keep=True), recordings)
+    again = await trade(settings, plan, never, replay=name, told=replayed)
     await remove_run(settings, name)
-    stored = await asyncio.to_thread(execute, settings, plan_of(on_topics.run))
+    stored = await asyncio.to_thread(execute, settings, plan_of(first.run))
 
-    assert len(told.fills) > 10
-    assert on_topics.run.sessions == (feed.session,)
-    assert on_topics.run.result_hash == stored.run.result_hash
-
-
-async def _once_there(call, name):
-    """Call when the topics of a replay that begins are there."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await call(replay=name)
-            except UnknownNameError:
-                await asyncio.sleep(0.05)
+    assert len(live.fills) > 10
+    assert replayed.fills == live.fills
+    assert first.run.sessions == (feed.session,)
+    assert again.run.result_hash == first.run.result_hash == stored.run.result_hash
 
 
 @pytest.mark.parametrize(
