@@ -14,7 +14,7 @@ from producers.raw.capture import read_frames
 from producers.venue_server.server import VenueServer
 from producers_builders import new_recorder
 from schemas.codec import input_decoder
-from schemas.events import Book, Gap, Tick, Trade
+from schemas.events import Book, End, Gap, Tick, Trade
 from schemas.sections import Capture
 from venue_market import SYMBOL, Market
 
@@ -64,9 +64,13 @@ class Run:
 
     @property
     def missing_updates(self):
-        """Those after the first that was told: before that there was no book yet."""
+        """Those after the first that was told, where there was no book yet, and before the end.
+
+        A book that is lost at the end moves no time: its last update may be later than that.
+        """
         first = min(book.update_id for book in self.of(Book, "books"))
-        return [ts for number, ts in self.untold_updates.items() if number > first]
+        over = max(end.source_time for end in self.of(End, "books"))
+        return [ts for n, ts in self.untold_updates.items() if n > first and ts <= over]
 
 
 class Script:
