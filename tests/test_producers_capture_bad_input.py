@@ -32,7 +32,7 @@ def restored(found):
     [
         b"<html><body>503 Service Unavailable</body></html>",
         GOOD[: len(GOOD) // 2],
-        gzip.compress(GOOD),
+        gzip.compress(GOOD, mtime=0),
         b"",
         b"null",
         b"[]",
