@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builders import at
-from deploy.replays.control import parse_command, parse_speed
+from deploy.replays.control import parse_command, replay_speed
 from deploy.replays.keys import command_of
 from deploy.replays.view import ReplayView, line
 from replay_builders import memory, new_status, session_of
@@ -73,7 +73,7 @@ def test_what_is_no_command_says_what_to_write(words):
 @pytest.mark.parametrize("text", ["0", "-3", "1e9", "0.05", "", "10%"])
 def test_a_speed_out_of_bounds_is_refused(text):
     with pytest.raises(SettingsError, match="speed cannot be used"):
-        parse_speed(text)
+        replay_speed(text)
 
 
 @pytest.mark.parametrize(

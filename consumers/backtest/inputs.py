@@ -79,10 +79,11 @@ class StoredBars:
         self._source = source
         self._adjustment = adjustment
         self._barred = store.ask(kinds)
+        self._traded = frozenset(store.instruments())
 
     def instruments(self) -> list[str]:
         """Return what has candles or bars of the interval in the range."""
-        known = {*self._barred, *self._store.instruments()}
+        known = {*self._barred, *self._traded}
         return [name for name in sorted(known) if next(self.of(name), None)]
 
     def events(self, instruments: Iterable[str]) -> Iterator[Event]:
@@ -93,14 +94,14 @@ class StoredBars:
     def of(self, instrument: str) -> Iterator[Candle | Bar]:
         """Yield the bars of an instrument, a window at a time."""
         found = False
-        if self._source is None and instrument in self._store.instruments():
+        if self._source is None and instrument in self._traded:
             for candle in self._candles(instrument):
                 found = True
                 yield candle
         if not found and instrument in self._barred:
             yield from self._bars(instrument)
-        elif not found and instrument not in self._store.instruments():
-            known = {*self._barred, *self._store.instruments()}
+        elif not found and instrument not in self._traded:
+            known = {*self._barred, *self._traded}
             raise UnknownNameError.of("instrument", instrument, known)
 
     def _candles(self, instrument: str) -> Iterator[Candle]:

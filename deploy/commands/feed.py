@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.publishing import Publication, publish
-from schemas.errors import SettingsError
+from deploy.speed import parse_speed
 from schemas.settings import load_settings
 
 feed_app = typer.Typer(help="Publish a feed: simulated or recorded.", no_args_is_help=True)
@@ -65,18 +65,3 @@ def recorded(  # noqa: PLR0913 - the options of a command
     with only_feeder(settings.home, feed.session):
         owner = f"feed-{socket.gethostname()}-{feed.session}"
         publish(settings, Publication(feed, owner, wait, json))
-
-
-def parse_speed(text: str) -> float | None:
-    """Read a factor of the recorded pace; None is ``max``. Raises ``SettingsError``."""
-    if text == "max":
-        return None
-    try:
-        speed = float(text.removesuffix("x"))
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise SettingsError(
-            "speed cannot be used", repr(text), "a factor such as 10 or 0.5, or max"
-        )
-    return speed

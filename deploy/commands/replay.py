@@ -73,7 +73,7 @@ def play(  # noqa: PLR0913 - the options of a command
     On a terminal: space pauses, + and - change the speed, arrows seek, n steps a tick, c a candle,
     q stops.
     """
-    from deploy.replays.control import parse_speed, status_of
+    from deploy.replays.control import replay_speed, status_of
     from deploy.replays.recording_files import found_files
     from deploy.replays.replaying import Run
 
@@ -91,7 +91,7 @@ def play(  # noqa: PLR0913 - the options of a command
     )
     if run and not given:
         plan = asyncio.run(status_of(settings, run)).plan
-    status = asyncio.run(_play(settings, Run(name, plan, parse_speed(speed), keep), files))
+    status = asyncio.run(_play(settings, Run(name, plan, replay_speed(speed), keep), files))
     if json:
         print_json(status)
     else:

@@ -25,7 +25,7 @@ def serve(
     port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
 ) -> None:
     """Serve a recording as the venue did: a client subscribes, and yesterday is told again."""
-    from deploy.commands.feed import parse_speed
+    from deploy.speed import parse_speed
     from producers.feeds.sources import source_of
     from producers.raw.capture import read_frames
     from producers.venue_server.server import VenueServer

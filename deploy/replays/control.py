@@ -9,6 +9,7 @@ from typing import Final
 
 from deploy import kafka_admin
 from deploy.replays.runs import last_status, run_settings, run_topics, runs
+from deploy.speed import parse_speed
 from deploy.times import UNITS_NS, parse_time
 from producers.publisher import Publisher
 from producers.replay.obedience import FINEST
@@ -99,7 +100,7 @@ def parse_command(name: str, value: str, now_ns: int) -> Command:
         case "stop":
             return Stop()
         case "speed":
-            return SetSpeed(speed=parse_speed(value))
+            return SetSpeed(speed=replay_speed(value))
         case "seek":
             return _parse_seek(value, now_ns)
         case "step":
@@ -108,18 +109,10 @@ def parse_command(name: str, value: str, now_ns: int) -> Command:
             raise UnknownNameError.of("command", name, COMMANDS)
 
 
-def parse_speed(text: str) -> float | None:
-    """Read a pace; None is ``max``."""
-    if text == "max":
-        return None
-    try:
-        speed = float(text.removesuffix("x"))
-    except ValueError:
-        speed = 0.0
-    if not SPEED_MIN <= speed <= SPEED_MAX:
-        hint = f"a factor from {SPEED_MIN:g} to {SPEED_MAX:g}, or max"
-        raise SettingsError("speed cannot be used", repr(text)[:80], hint)
-    return speed
+def replay_speed(text: str) -> float | None:
+    """Read a pace; None is ``max``. Raises ``SettingsError``."""
+    hint = f"a factor from {SPEED_MIN:g} to {SPEED_MAX:g}, or max"
+    return parse_speed(text, least=SPEED_MIN, most=SPEED_MAX, hint=hint)
 
 
 def _parse_seek(text: str, now_ns: int) -> Seek:

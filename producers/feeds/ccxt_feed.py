@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
+from secrets import SystemRandom, token_hex
 from typing import Any, Final
 
 from producers.feed import Elapsed, Lost, Note, Observation, Rejected, Restored
@@ -27,9 +26,9 @@ from producers.feeds.live import endpoint
 from producers.feeds.source import RefusedError
 from producers.live.conversation import ConnectionLostError
 from producers.live.reconnect import delays_s
-from producers.raw.raw_frames import RawFrames
-from schemas.errors import DataError, StackError, TickerplantError, UnknownNameError
-from schemas.events import NS_PER_S
+from producers.raw.raw_store import RawStore
+from producers.session_names import new_session
+from schemas.errors import DataError, TickerplantError, UnknownNameError
 from schemas.sections import Capture
 
 log = logging.getLogger(__name__)
@@ -61,9 +60,7 @@ class CcxtFeed:
     ) -> None:
         self._kind = exchange_class(source)
         self._venue = source[len(PREFIX) :].upper()
-        began = datetime.fromtimestamp(time.time_ns() // NS_PER_S, UTC)
-        name = f"ccxt-{self._venue.lower()}"
-        self.session = f"{name}-{began:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.session = new_session(f"ccxt-{self._venue.lower()}", time.time_ns(), token_hex(3))
         self.skipped: Counter[str] = Counter()
         self._symbols = tuple(symbols)
         self._settings = settings
@@ -72,9 +69,7 @@ class CcxtFeed:
             endpoint(settings.endpoints, source.upper()),
             endpoint(settings.rest_endpoints, source.upper()),
         )
-        self._raw: RawFrames | None = None
-        if raw_folder is not None:
-            self._raw = RawFrames(raw_folder / self.session, settings.raw_file_bytes_max)
+        self._raw = RawStore.of(self.session, raw_folder, settings.raw_file_bytes_max)
         self._markets: dict[str, CcxtMarket] = {}
         self._shown: dict[str, object] = {}
         self._taken: list[Observation] = []
@@ -86,7 +81,7 @@ class CcxtFeed:
     async def observations(self) -> AsyncIterator[list[Observation]]:
         loop, settings = asyncio.get_running_loop(), self._settings
         span = settings.reconnect_ms_min / 1000, settings.reconnect_ms_max / 1000
-        delays = delays_s(*span, secrets.SystemRandom())
+        delays = delays_s(*span, SystemRandom())
         try:
             while True:
                 began = loop.time()
@@ -103,14 +98,13 @@ class CcxtFeed:
                     self._lost = True
                     yield [Lost(ts_recv=self._now(), reason=reason)]
                 if loop.time() - began > HEALTHY_S:
-                    delays = delays_s(*span, secrets.SystemRandom())
+                    delays = delays_s(*span, SystemRandom())
                 again_at = loop.time() + next(delays)
                 while loop.time() < again_at:
                     await asyncio.sleep(min(ELAPSED_S, again_at - loop.time()))
                     yield [Elapsed(ts_recv=self._now())]
         finally:
-            if self._raw is not None:
-                self._raw.close()
+            self._raw.close()
 
     async def _connected(self) -> AsyncGenerator[list[Observation], None]:
         """Yield what one exchange object gives, until something is wrong with it."""
@@ -184,25 +178,11 @@ class CcxtFeed:
         if self._lost and taken and (len(self._shown) == len(self._markets) or not books):
             self._lost = False
             taken.append(Restored(ts_recv=self._now(), reason="connected again"))
-        if self._raw is not None:
-            try:
-                self._raw.flush()
-            except StackError as error:
-                self._without_raw(error)
-        return taken
+        return [*taken, *(Note(ts_recv=self._now(), reason=why) for why in self._raw.flush())]
 
     def _take_frame(self, frame: str | bytes) -> None:
         """Store a frame as received, before ccxt reads it."""
-        if self._raw is not None:
-            try:
-                self._raw.append(self._now(), frame.encode() if isinstance(frame, str) else frame)
-            except StackError as error:
-                self._without_raw(error)
-
-    def _without_raw(self, error: StackError) -> None:
-        log.error("raw frames are stored no more session=%s why=%s", self.session, error)
-        self._raw = None
-        self._taken.append(Note(ts_recv=self._now(), reason=f"raw frames end: {error}"[:300]))
+        self._raw.frame(1, self._now(), frame.encode() if isinstance(frame, str) else frame)
 
     def _take_trade(self, symbol: str, trade: dict[str, Any]) -> None:
         market, now = self._markets.get(symbol), self._now()

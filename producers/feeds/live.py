@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from secrets import SystemRandom, token_hex
 from typing import Final
 
 import aiohttp
@@ -40,12 +39,12 @@ from producers.live.reconnect import delays_s
 from producers.live.refill import Refill
 from producers.live.selection import Selection
 from producers.raw.capture import FILLED_MARK, LEAD_MARK, LOST_MARK, RESTORED_MARK
-from producers.raw.raw_frames import RawFrames
 from producers.raw.raw_store import RawStore
+from producers.session_names import new_session
 from schemas.calendars import UTC_DAYS, Calendar
 from schemas.codec import DECODE_ERRORS, encode
 from schemas.errors import DataError, SettingsError
-from schemas.events import NS_PER_S, Trade
+from schemas.events import Trade
 from schemas.instruments import instrument_of
 from schemas.metrics import ERRORS
 from schemas.sections import Capture
@@ -77,16 +76,12 @@ class LiveFeed:
         if len(symbols) > source.symbols_max:
             many = f"{len(symbols)}, at most {source.symbols_max} on one connection"
             raise SettingsError("too many instruments", many, "record them in several sessions")
-        began = datetime.fromtimestamp(time.time_ns() // NS_PER_S, UTC)
-        name = source.venue.lower()
-        self.session = f"{name}-{began:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.session = new_session(source.venue.lower(), time.time_ns(), token_hex(3))
         self.instruments = tuple(instrument_of(symbol, source.venue) for symbol in symbols)
         self.skipped: Counter[str] = Counter()
         self._source = source
         self._settings = settings
-        folder = raw_folder and raw_folder / self.session
-        raw = RawFrames(folder, settings.raw_file_bytes_max) if folder else None
-        self._raw = RawStore(raw)
+        self._raw = RawStore.of(self.session, raw_folder, settings.raw_file_bytes_max)
         self._now_ns = 0
         self._ever_opened = False
         self._venue = Venue(
@@ -258,7 +253,7 @@ class LiveFeed:
 
     def _delays(self) -> Iterator[float]:
         shortest, longest = self._settings.reconnect_ms_min, self._settings.reconnect_ms_max
-        return delays_s(shortest / 1000, longest / 1000, secrets.SystemRandom())
+        return delays_s(shortest / 1000, longest / 1000, SystemRandom())
 
     def _now(self) -> int:
         """Return the time, which never falls."""

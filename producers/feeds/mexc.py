@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
 from producers.feed import Lost, Observation, Restored
-from producers.feeds.source import RefusedError, Request, Source
+from producers.feeds.source import RefusedError, Request, Source, reply_frame
 from producers.live.venue_clock import VenueClock
 from producers.order_books.book_builder import Update
 from producers.order_books.snapshot_books import SnapshotBooks
@@ -246,8 +246,7 @@ def _path(name: str) -> str:
 
 def _reply_frame(name: str, reply: bytes) -> bytes:
     symbol = name.removeprefix(SIZE_OF)
-    head = encode({"channel": SNAPSHOT if symbol == name else DETAIL, "symbol": symbol})
-    return b'%s,"data":%s}' % (head[:-1], reply)
+    return reply_frame(SNAPSHOT if symbol == name else DETAIL, symbol, reply)
 
 
 SOURCE: Final = Source(

@@ -8,6 +8,7 @@ book": ``fromVersion`` is the ``toVersion`` of the update before and one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
@@ -15,7 +16,7 @@ from msgspec.json import Decoder, encode
 
 from producers.feed import Observation
 from producers.feeds.mexc_frames import unwrap
-from producers.feeds.source import RefusedError, Request, Source
+from producers.feeds.source import RefusedError, Request, Source, reply_frame
 from producers.live.venue_clock import VenueClock
 from producers.order_books.best_quote import best_quote
 from producers.order_books.book_builder import Update
@@ -142,11 +143,6 @@ def _snapshot_path(symbol: str) -> str:
     return f"/api/v3/depth?symbol={symbol.upper()}&limit={SNAPSHOT_LEVELS}"
 
 
-def _snapshot_frame(symbol: str, reply: bytes) -> bytes:
-    head = encode({"channel": SNAPSHOT, "symbol": symbol})
-    return b'%s,"data":%s}' % (head[:-1], reply)
-
-
 SOURCE: Final = Source(
     venue=VENUE,
     url="wss://wbs-api.mexc.com/ws",
@@ -155,7 +151,7 @@ SOURCE: Final = Source(
     parser=MexcSpotParser,
     subscribe=_subscribe,
     snapshot_path=_snapshot_path,
-    snapshot_frame=_snapshot_frame,
+    snapshot_frame=partial(reply_frame, SNAPSHOT),
     answer=b'"msg":"spot@',
     ping=b'{"method":"PING"}',
     symbols_max=SUBSCRIPTIONS_MAX // len(STREAMS),

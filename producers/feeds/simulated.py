@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
-from datetime import UTC, datetime
 from heapq import heappop, heappush
 from itertools import count
 from math import log
 from random import Random
+from secrets import token_hex
 from typing import Final
 
 from producers.feed import Elapsed, Lost, Observation, Restored
 from producers.pacing import paced
+from producers.session_names import new_session
 from schemas.events import NS_PER_MS, NS_PER_S, Book, Level, Tick, Trade
 from schemas.sections import Simulated
 
@@ -37,8 +37,7 @@ class SimulatedFeed:
     wall_clock = False
 
     def __init__(self, settings: Simulated, now_ns: Callable[[], int] = time.time_ns) -> None:
-        began = datetime.fromtimestamp(now_ns() // NS_PER_S, UTC)
-        self.session = f"sim-{began:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.session = new_session("sim", now_ns(), token_hex(3))
         self.instruments = tuple(_name(number) for number in range(settings.instruments))
         self.skipped: Counter[str] = Counter()
         self._settings = settings

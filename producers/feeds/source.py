@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from msgspec.json import encode
+
 from producers.feed import Observation
 from producers.feeds.history import History
 from producers.live.venue_clock import VenueClock
@@ -34,6 +36,12 @@ class Request(NamedTuple):
 
     message: bytes
     answers: int
+
+
+def reply_frame(channel: str, symbol: str, reply: bytes) -> bytes:
+    """Put a reply of a venue whose frames have ``channel`` and ``symbol`` into one like them."""
+    head = encode({"channel": channel, "symbol": symbol})
+    return b'%s,"data":%s}' % (head[:-1], reply)
 
 
 Ask = Callable[[Sequence[str], int], list[Request]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
 from producers.raw.capture import CONNECTION_MARK
 from producers.raw.raw_frames import RawFrames
@@ -23,6 +25,11 @@ class RawStore:
         self._frames = frames
         self._connection = 1
         self._faults: list[str] = []
+
+    @classmethod
+    def of(cls, session: str, folder: Path | None, file_bytes_max: int) -> Self:
+        """Return the store of a session, below a folder; without one nothing is stored."""
+        return cls(None if folder is None else RawFrames(folder / session, file_bytes_max))
 
     def frame(self, connection: int, ts_recv: int, frame: bytes) -> None:
         """Store a frame as received."""
