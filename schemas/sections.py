@@ -98,6 +98,8 @@ class Capture(Section):
     """Of the usual time between two frames with data: who is silent longer is taken for dead."""
     book_interval_ms: int = Field(100, ge=0, le=60_000)
     """Between two books that are told of one instrument; 0: every change. All are checked."""
+    book_snapshot_s: float = Field(10.0, gt=0)
+    """Between two whole books of an instrument where changes are told: see ``record --deltas``."""
     silence_s_max: float = Field(120.0, gt=0)
     """Without data for so long a connection is dead whatever is usual, in its trading hours."""
     history_s_max: float = Field(10.0, ge=0)

@@ -26,6 +26,17 @@ def test_an_order_at_the_market_walks_the_next_book():
     assert {fill.ts for fill in strategy.fills} == {at(1)}
 
 
+def test_changes_alone_are_no_book_until_all_its_levels_come():
+    strategy = Script({1: buy(1.0)})
+    change = {"bids": [], "asks": [(101.0, 0.0), (101.5, 7.0)], "snapshot": False}
+
+    run(strategy, [book(0, **change), *books(1), book(2, **change)], cash=1e6)
+
+    assert [one.asks for one in strategy.seen] == [ASKS, [(101.5, 7.0), *ASKS[1:]]]
+    assert all(one.snapshot and one.bids == BIDS for one in strategy.seen)
+    assert filled(strategy) == [(101.5, 1.0)]
+
+
 def test_what_the_book_does_not_have_waits_for_the_next():
     strategy = Script({1: buy(9.0)})
 

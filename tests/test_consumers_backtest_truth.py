@@ -15,6 +15,7 @@ from consumers.backtest.driver import drive
 from consumers.backtest.strategies.book_imbalance import BookImbalance
 from consumers.backtest.strategies.ma_cross import MovingAverageCross
 from producers.feeds.recorded import RecordedFeed
+from producers.order_books.deltas import Deltas
 from producers_builders import recorded
 from schemas.codec import input_decoder
 from schemas.events import NS_PER_S, Book
@@ -78,6 +79,24 @@ def test_the_same_events_give_the_same_run(binance):
         for _ in range(2)
     ]
 
+    assert outcomes[0].fills > 20
+    assert outcomes[0].trips == outcomes[1].trips
+    assert outcomes[0].curve == outcomes[1].curve
+
+
+def test_changes_of_books_give_the_run_that_whole_books_give(binance):
+    deltas = Deltas(NS_PER_S)
+    by_changes, whole = [], []
+    for event in binance:
+        told = deltas.of([event]) if isinstance(event, Book) else [event]
+        by_changes += told
+        whole += [event] if told else []
+    outcomes = [
+        drive(Engine(BookImbalance(), Terms(fee_bps=FEE_BPS, latency_ms=20)), events)
+        for events in (by_changes, whole)
+    ]
+
+    assert sum(isinstance(event, Book) and not event.snapshot for event in by_changes) > 5_000
     assert outcomes[0].fills > 20
     assert outcomes[0].trips == outcomes[1].trips
     assert outcomes[0].curve == outcomes[1].curve

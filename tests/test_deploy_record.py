@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from io import StringIO
@@ -37,14 +39,24 @@ needs_data = pytest.mark.skipif(not CAPTURE.is_file(), reason="recorded market d
 run = partial(deploy_builders.run, seconds=60)
 
 
-@needs_data
-@pytest.mark.stack
-def test_a_venue_is_recorded_whole_and_every_frame_is_stored(settings: Settings) -> None:
+@contextmanager
+def venue_told_at_once() -> Iterator[str]:
+    """Serve the capture by the command; give the url."""
     serving = ("venue", "serve", str(CAPTURE), "--venue", "coinbase", "--speed", "max")
     server = subprocess.Popen((*CLI, *serving), stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        url = server.stdout.readline().strip()
+        yield server.stdout.readline().strip()
+    finally:
+        os.kill(server.pid, signal.SIGINT)
+        server.communicate(timeout=60)
+    assert server.returncode == 0
+
+
+@needs_data
+@pytest.mark.stack
+def test_a_venue_is_recorded_whole_and_every_frame_is_stored(settings: Settings) -> None:
+    with venue_told_at_once() as url:
         every = {"endpoints": (f"COINBASE={url}",), "book_interval_ms": 0}
         capture = settings.capture.model_copy(update=every)
         own = settings.model_copy(update={"capture": capture})
@@ -70,10 +82,27 @@ def test_a_venue_is_recorded_whole_and_every_frame_is_stored(settings: Settings)
         told = msgspec.json.decode(again.stdout)
         assert [told[kind] for kind in ("trades", "books", "quotes")] == [107, 9_729, 107]
         assert told["skipped"] == {}
-    finally:
-        os.kill(server.pid, signal.SIGINT)
-        server.communicate(timeout=60)
-    assert server.returncode == 0
+
+
+@needs_data
+@pytest.mark.stack
+def test_changes_of_books_are_recorded_and_stored_if_wanted(settings: Settings) -> None:
+    with venue_told_at_once() as url:
+        capture = settings.capture.model_copy(update={"endpoints": (f"COINBASE={url}",)})
+        own = settings.model_copy(update={"capture": capture})
+        command = ("record", "coinbase", "SKL-USD", "--deltas", "--duration", "5s", "--json")
+
+        summary = msgspec.json.decode(run(own, *command, "--wait").stdout)
+
+    with database(settings.questdb) as db:
+        rows = db.rows(
+            "SELECT is_delta, count() AS books FROM tick_orderbook "
+            "WHERE session = %(session)s GROUP BY is_delta ORDER BY is_delta",
+            session=summary["session"],
+        )
+    whole, changes = (row["books"] for row in rows)
+    assert whole + changes == summary["books"]
+    assert 10 <= whole < 100 < changes
 
 
 @pytest.mark.stack

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from msgspec import structs
+
 from consumers.backtest.context import Context
 from consumers.backtest.equity import Curve
 from consumers.backtest.exchange import Exchange
@@ -160,10 +162,14 @@ class Engine:
         if market is None:
             return
         self._tick(book.ts_event)
-        market.see_book(book)
+        if not market.see_book(book):
+            return
         if market.orders:
             self.exchange.meet_book(market, book.ts_event)
         if self._on_book:
+            if not book.snapshot:
+                bids, asks = list(market.bids), list(market.asks)
+                book = structs.replace(book, bids=bids, asks=asks, snapshot=True)
             self._on_book(self.context, book)
 
     def _quote(self, quote: Quote) -> None:

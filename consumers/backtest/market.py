@@ -47,8 +47,13 @@ class Market:
             return (self.bids[0][0] + self.asks[0][0]) / 2
         return self.last
 
-    def see_book(self, book: Book) -> None:
-        """Take all levels of a snapshot, or the changed ones of a delta."""
+    def see_book(self, book: Book) -> bool:
+        """Take all levels of a snapshot, or the changed ones of a delta.
+
+        Tells whether the book is known then: of changes alone it is not.
+        """
+        if not (book.snapshot or self.books):
+            return False
         self.books = self.ticked = True
         self._taken.clear()
         if book.snapshot:
@@ -56,6 +61,7 @@ class Market:
         else:
             self.bids = sorted(_changed(self.bids, book.bids), reverse=True)
             self.asks = sorted(_changed(self.asks, book.asks))
+        return True
 
     def see_quote(self, quote: Quote) -> None:
         self._taken.clear()

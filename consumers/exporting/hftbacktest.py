@@ -93,6 +93,8 @@ class Depth:
             self._begun, self._sides = True, told
             whole = [(flag, level) for flag, side in told.items() for level in side.items()]
             return [(CLEAR, 0.0, 0.0), *((SNAPSHOT | flag, *level) for flag, level in whole)]
+        if not self._begun:
+            return []  # changes of a book that is not known
         changes: list[Change] = []
         for flag, side in told.items():
             known = self._sides[flag]

@@ -15,7 +15,7 @@ from deploy.publishing import Publication, publish
 from deploy.times import parse_duration
 from schemas.calendars import ROUND_THE_CLOCK, calendar_of
 from schemas.errors import DataError, TickerplantError
-from schemas.events import NS_PER_MS
+from schemas.events import NS_PER_MS, NS_PER_S
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -38,15 +38,21 @@ def record(  # noqa: PLR0913 - the options of a command
     name: Annotated[str, typer.Option(help="What to call it: see sessions rename.")] = "",
     duration: Annotated[str, typer.Option(help="Such as 90s, 10m or 1h; else until Ctrl-C.")] = "",
     depth: Annotated[int | None, typer.Option(help="Levels a side of the books.")] = None,
+    deltas: Annotated[
+        bool, typer.Option("--deltas", help="Every change of the books, not the best levels anew.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Return when all is stored.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Record a live venue: trades, best quotes and books, every frame stored as received."""
+    from producers.order_books.deltas import DeltaFeed
     from producers.order_books.thinning import ThinnedFeed
 
     settings = load_settings()
     feed = _feed_of(settings, source, instruments, depth or settings.produce.book_depth)
-    if settings.capture.book_interval_ms:
+    if deltas:
+        feed = DeltaFeed(feed, int(settings.capture.book_snapshot_s * NS_PER_S))
+    elif settings.capture.book_interval_ms:
         feed = ThinnedFeed(feed, settings.capture.book_interval_ms * NS_PER_MS)
     seconds = parse_duration(duration) if duration else 0.0
     if name:
