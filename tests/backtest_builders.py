@@ -49,7 +49,7 @@ def sell(quantity=1.0, **options):
 
 def run(strategy: Strategy, events, **terms) -> tuple[Engine, Outcome]:
     options = {
-        name: terms.pop(name) for name in ("lookup", "interval", "calendar") if name in terms
+        name: terms.pop(name) for name in ("series", "interval", "calendar") if name in terms
     }
     engine = Engine(strategy, Terms(**terms), instruments=[NAME], **options)
     return engine, drive(engine, events)

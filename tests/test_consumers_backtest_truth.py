@@ -12,6 +12,7 @@ from backtest_builders import NAME, Script, minute, run
 from builders import at, clock, trade
 from consumers.backtest import Engine, Strategy, Terms
 from consumers.backtest.driver import drive
+from consumers.backtest.series import AsOf
 from consumers.backtest.strategies.book_imbalance import BookImbalance
 from consumers.backtest.strategies.ma_cross import MovingAverageCross
 from producers.feeds.recorded import RecordedFeed
@@ -206,9 +207,25 @@ def test_series_beside_the_market_are_known_when_their_time_has_come():
         def on_candle(self, context, candle):
             seen.append((context.time, context.as_of("sentiment", NAME)))
 
-    run(Reader(), [minute(n, 100) for n in range(5)], lookup=lambda *_: points)
+    run(Reader(), [minute(n, 100) for n in range(5)], series=AsOf(lambda *_: points))
 
     assert seen == [(at((n + 1) * 60), n + 1.0) for n in range(5)]
+
+
+def test_a_series_that_grows_is_read_again_after_a_while():
+    points, reads = [(at(0), 1.0)], []
+
+    def lookup(*name):
+        reads.append(name)
+        return points
+
+    known = AsOf(lookup, 60 * NS_PER_S)
+
+    assert known.value("sentiment", NAME, at(10)) == 1.0
+    points.append((at(20), 2.0))
+    assert known.value("sentiment", NAME, at(69)) == 1.0
+    assert known.value("sentiment", NAME, at(70)) == 2.0
+    assert reads == [("sentiment", NAME)] * 2
 
 
 def test_the_equity_is_sampled_at_each_interval_whether_or_not_anything_happened():

@@ -18,7 +18,8 @@ from consumers.store.sinks.sentiment import Sentiment, write_sentiment
 from consumers.store.sinks.sessions import SessionSink
 from consumers.store.sinks.trades import TradeSink
 from consumers_builders import bar, catalogued
-from deploy.backtests.backtesting import Plan, execute, plan_of, planned
+from deploy.backtests.backtesting import execute
+from deploy.backtests.plans import Plan, plan_of, planned
 from deploy.backtests.sweep import combinations, sweep_all
 from faulty_proxy import FaultyProxy
 from schemas.errors import SettingsError, UnavailableError, UnknownNameError
@@ -231,6 +232,8 @@ def test_bars_of_a_range_are_run_by_close_with_sentiment_of_their_time(
             for name in names
         ]
     )
+    other = {"session": session, "instrument": f"C{session.upper()}.SIM"}
+    BarSink(client).write([bar(0, **other, source=source) for source in "xy"])
     items = [
         Sentiment(
             instrument=name,
@@ -258,5 +261,7 @@ def test_bars_of_a_range_are_run_by_close_with_sentiment_of_their_time(
     assert finished.metrics.exposure == pytest.approx(0.5, abs=0.02)
     with pytest.raises(SettingsError, match="not after"):
         planned(store, Plan(strategy="ma_cross", since=at(1), until=at(1)))
-    with pytest.raises(UnknownNameError, match="1h bars"):
+    with pytest.raises(SettingsError, match=f"1h bars in the range.*{names[0]}, {names[1]}"):
         planned(store, Plan(strategy="ma_cross", params={"interval": "1h"}, **span))
+    with pytest.raises(SettingsError, match="several kinds"):
+        planned(store, Plan(strategy=strategies("Moody"), **span | {"instruments": ()}))

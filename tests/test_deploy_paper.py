@@ -16,8 +16,9 @@ from consumers.store import reader
 from consumers.store.reading import Store
 from consumers.store.sql import database
 from consumers_stage import running, until
-from deploy.backtests.backtesting import Plan, execute, plan_of
-from deploy.backtests.paper import planned_live, trade
+from deploy.backtests.backtesting import execute
+from deploy.backtests.paper import trade
+from deploy.backtests.plans import Plan, plan_of, planned_live
 from deploy.replays.recordings import stored_recordings
 from deploy.replays.replaying import Run, replay
 from deploy.replays.runs import remove_run

@@ -16,7 +16,7 @@ from consumers.backtest.equity import Curve
 from consumers.backtest.exchange import Exchange
 from consumers.backtest.market import Market
 from consumers.backtest.orders import Fill
-from consumers.backtest.series import AsOf, Lookup, no_series
+from consumers.backtest.series import AsOf
 from consumers.backtest.strategy import Strategy
 from consumers.backtest.terms import Terms
 from schemas.calendars import UTC_DAYS, Calendar
@@ -53,12 +53,12 @@ class Engine:
         instruments: Iterable[str] = (),
         interval: str = "1m",
         calendar: Calendar = UTC_DAYS,
-        lookup: Lookup = no_series,
+        series: AsOf | None = None,
     ) -> None:
         self.strategy = strategy
         self.exchange = Exchange(terms, calendar)
         self.exchange.tell = self._filled
-        self.context = Context(self.exchange, AsOf(lookup))
+        self.context = Context(self.exchange, series or AsOf())
         self.curve = Curve(self.exchange.portfolio, interval, calendar)
         self.events = 0
         self.gaps = 0

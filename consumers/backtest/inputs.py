@@ -81,10 +81,10 @@ class StoredBars:
         self._barred = store.ask(kinds)
         self._traded = frozenset(store.instruments())
 
-    def instruments(self) -> list[str]:
-        """Return what has candles or bars of the interval in the range."""
-        known = {*self._barred, *self._traded}
-        return [name for name in sorted(known) if next(self.of(name), None)]
+    def instruments(self, named: Iterable[str] = ()) -> list[str]:
+        """Return what of the named (none: of all) has candles or bars in the range."""
+        asked = [*named] or sorted({*self._barred, *self._traded})
+        return [name for name in asked if next(self.of(name), None)]
 
     def events(self, instruments: Iterable[str]) -> Iterator[Event]:
         """Yield the bars as they close. Raises ``UnknownNameError`` for what is not stored."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from math import inf
+from typing import NamedTuple
 
 Lookup = Callable[[str, str], Iterable[tuple[int, float]]]
 """Given the name of a series and an instrument, its values with the times (ns) at which they were
@@ -17,18 +19,29 @@ def no_series(series: str, instrument: str) -> Iterable[tuple[int, float]]:
 
 
 class AsOf:
-    """Series, each read once when it is first asked for."""
+    """Series, each read when it is first asked for.
 
-    def __init__(self, lookup: Lookup = no_series) -> None:
+    Of those that grow meanwhile ``again_ns`` says after how much time they are read again.
+    """
+
+    def __init__(self, lookup: Lookup = no_series, again_ns: int | None = None) -> None:
         self._lookup = lookup
-        self._read: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
+        self._again_ns = inf if again_ns is None else again_ns
+        self._read: dict[tuple[str, str], _Read] = {}
 
     def value(self, series: str, instrument: str, now: int) -> float | None:
         """Return the newest value whose time is not after ``now``."""
         name = series, instrument
-        if name not in self._read:
+        read = self._read.get(name)
+        if read is None or now - read.at >= self._again_ns:
             points = list(self._lookup(*name))
-            self._read[name] = [ts for ts, _ in points], [value for _, value in points]
-        times, values = self._read[name]
-        place = bisect_right(times, now)
-        return values[place - 1] if place else None
+            times, values = [ts for ts, _ in points], [value for _, value in points]
+            read = self._read[name] = _Read(now, times, values)
+        place = bisect_right(read.times, now)
+        return read.values[place - 1] if place else None
+
+
+class _Read(NamedTuple):
+    at: int
+    times: list[int]
+    values: list[float]

@@ -14,42 +14,21 @@ from msgspec import structs
 
 from consumers.backtest.driver import State, failure_of, outcome
 from consumers.backtest.engine import Engine, written
-from consumers.backtest.loading import configured, load_strategy, parameters, source_hash
 from consumers.backtest.orders import Fill
 from consumers.client import subscribe
 from consumers.store.client import IngestClient
 from consumers.store.reading import Store
 from consumers.store.sinks.backtests import write_run
-from deploy.backtests.backtesting import Finished, Plan, engine_of, keep, run_of
+from deploy.backtests.backtesting import Finished, engine_of, keep, run_of
+from deploy.backtests.plans import Plan
 from deploy.backtests.watchdog import calls_limited
-from schemas.calendars import ROUND_THE_CLOCK
-from schemas.errors import SettingsError
-from schemas.events import Control, End, Event
-from schemas.instruments import check_instrument, split_instrument
+from schemas.events import NS_PER_S, Control, End, Event
 from schemas.settings import Settings
 from streams.candles.aggregate import aggregate
 
-EQUITY_INTERVAL: Final = "1m"
 TICKS: Final = ("trades", "books", "quotes", "control")
-
-
-def planned_live(settings: Settings, asked: Plan) -> Plan:
-    """Return a plan with all that was left open settled; raises as ``backtesting.planned``."""
-    asked.terms.check()
-    if not asked.instruments:
-        raise SettingsError("no instrument is named", hint="such as BTCUSDT.BINANCE")
-    strategy = load_strategy(asked.strategy)
-    made = configured(strategy, asked.params)
-    venues = {split_instrument(check_instrument(name))[1] for name in asked.instruments}
-    calendars = settings.stream.rules.calendars
-    hours = {calendars.get(venue, ROUND_THE_CLOCK) for venue in venues}
-    return structs.replace(
-        asked,
-        params={name: getattr(made, name) for name in parameters(strategy)},
-        source_hash=source_hash(strategy),
-        calendar=asked.calendar or (hours.pop() if len(hours) == 1 else ROUND_THE_CLOCK),
-        equity_interval=asked.equity_interval or EQUITY_INTERVAL,
-    )
+SERIES_AGAIN_NS: Final = 60 * NS_PER_S
+"""After so long a series that a strategy looks up is read again: more of it may be stored."""
 
 
 async def trade(  # noqa: PLR0913 - what a run is made of
@@ -76,7 +55,7 @@ async def trade(  # noqa: PLR0913 - what a run is made of
         closing(IngestClient(settings.questdb)) as client,
     ):
         write_run(client, run)
-        engine = engine_of(store, plan)
+        engine = engine_of(store, plan, None if replay else SERIES_AGAIN_NS)
         trading = _Trading(engine, told, until_end=until_end or replay is not None)
         with calls_limited(settings.backtest.call_s_max):
             events = _events(settings, plan, engine, since, replay)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from consumers.backtest.inputs import StoredBars
 from consumers.store.reading import Store
-from deploy.backtests.backtesting import plan_of
 from deploy.backtests.page import page
+from deploy.backtests.plans import plan_of
 from deploy.times import iso
 from schemas.errors import SettingsError
 from schemas.events import NS_PER_S

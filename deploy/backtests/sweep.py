@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from deploy.backtests.backtesting import Plan, execute
+from deploy.backtests.backtesting import execute
+from deploy.backtests.plans import Plan
 from deploy.commands.backtest_shown import row
 from deploy.local.progress import Shown
 from schemas.errors import SettingsError, TickerplantError

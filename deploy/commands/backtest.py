@@ -36,7 +36,8 @@ from deploy.times import iso
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
-    from deploy.backtests.backtesting import Finished, Plan
+    from deploy.backtests.backtesting import Finished
+    from deploy.backtests.plans import Plan
 
 backtest_app = typer.Typer(
     help="Strategies on what was recorded: run, list, show, compare, sweep, reproduce.",
@@ -173,7 +174,7 @@ def reproduce(run: RunName, *, json: Json = False) -> None:
     """Run again what was run, and compare. Exit code 1 if it came to something else."""
     from consumers.store.reading import backtests
     from consumers.store.sql import database
-    from deploy.backtests.backtesting import plan_of
+    from deploy.backtests.plans import plan_of
 
     with database(load_settings().questdb) as db:
         before = backtests.run(db, run)
@@ -217,7 +218,7 @@ def sweep(  # noqa: PLR0913 - the options of a command
     style: Style = "table",
 ) -> None:
     """Run a strategy with every combination of parameters, several processes at once."""
-    from deploy.backtests.backtesting import varied
+    from deploy.backtests.plans import varied
     from deploy.backtests.sweep import combinations, sweep_all
 
     check_format(style)

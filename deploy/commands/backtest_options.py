@@ -14,7 +14,7 @@ from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from consumers.backtest.terms import Terms
-    from deploy.backtests.backtesting import Plan
+    from deploy.backtests.plans import Plan
 
 ALL: Final = "ALL"
 Strategy = Annotated[
@@ -51,7 +51,7 @@ def planned_of(
     terms: Terms, *, span: tuple[str | None, str | None], symbols: str, **asked: Any
 ) -> Plan:
     from consumers.store.reading import Store
-    from deploy.backtests.backtesting import Plan, planned
+    from deploy.backtests.plans import Plan, planned
     from streams.candles.aggregate import aggregate
 
     now_ns = time_ns()

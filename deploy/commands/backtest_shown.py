@@ -14,7 +14,7 @@ from schemas.events import NS_PER_S
 
 if TYPE_CHECKING:
     from consumers.store.sinks.backtests import Run
-    from deploy.backtests.backtesting import Plan
+    from deploy.backtests.plans import Plan
 
 Row = dict[str, Any]
 JSON: Final = ("params", "settings", "metrics")

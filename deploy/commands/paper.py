@@ -32,7 +32,8 @@ from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from consumers.backtest.orders import Fill
-    from deploy.backtests.backtesting import Finished, Plan
+    from deploy.backtests.backtesting import Finished
+    from deploy.backtests.plans import Plan
 
 paper_app = typer.Typer(help="Strategies on the market as it happens.", no_args_is_help=True)
 
@@ -75,8 +76,7 @@ def run(  # noqa: PLR0913 - the options of a command
     What came of it is kept as a run: see tickerplant backtest show. Exit code 1 if the strategy
     failed.
     """
-    from deploy.backtests.backtesting import Plan
-    from deploy.backtests.paper import planned_live
+    from deploy.backtests.plans import Plan, planned_live
 
     money = {"cash": cash, "leverage_max": leverage, "gaps": gaps, "seed": seed}
     costs = {"fee_bps": fee_bps, "maker_fee_bps": maker_fee_bps, "slippage_bps": slippage_bps}
