@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 from msgspec import Struct
 
+from consumers.moments import moment_ns
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.events import Bar, Book, Candle, Control, Gap, Quote, Tick, Trade
 from schemas.instruments import check_instrument
@@ -23,6 +24,7 @@ TICKS: Final[dict[str, tuple[Topic, type[Tick]]]] = {
 }
 CANDLE_TOPICS: Final = {topic.name: topic for topic in (CANDLES, CANDLES_QUOTES)}
 CONTROL: Final = "control"
+HINT: Final = "write -1d, 2026-01-31, or nanoseconds"
 
 
 class Wanted(Struct, frozen=True):
@@ -119,14 +121,9 @@ def since_ns(moment: Any, now_ns: int) -> int:
             moment = pd.Timedelta(moment.replace("d", "D").replace("w", "W"))
         if isinstance(moment, timedelta):
             return now_ns - int(abs(pd.Timedelta(moment)).as_unit("ns").value)
-        stamp = pd.Timestamp(moment)
-        if pd.isna(stamp):
-            raise ValueError("no time")
-        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-        return int(stamp.as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError) as error:
-        hint = "write -1d, 2026-01-31, or nanoseconds"
-        raise SettingsError("not a time", repr(moment)[:80], hint) from error
+    except (ValueError, OverflowError) as error:
+        raise SettingsError("not a time", repr(moment)[:80], HINT) from error
+    return moment_ns(moment, HINT)
 
 
 def _input(topic: str) -> str:

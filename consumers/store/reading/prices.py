@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from consumers.moments import moment_ns
 from consumers.store.bars_reader import kinds
 from consumers.store.reading import yahoo
 from consumers.store.reading.store import Store
@@ -55,7 +56,7 @@ def fetch_prices(  # noqa: PLR0913 - the options of a query
     each symbol without a column; if that is all of them, ``UnknownNameError`` is raised.
     """
     names = list(dict.fromkeys([symbols] if isinstance(symbols, str) else symbols))
-    span = _ns(start), _ns(end)
+    span = moment_ns(start), moment_ns(end)
     if not names or span[0] >= span[1]:
         raise SettingsError("no prices are asked for", f"{names[:5]} {start}..{end}")
     if field not in FIELDS:
@@ -171,15 +172,3 @@ def _column(rows: Sequence[Row], field: str) -> pd.Series[float]:
     times = pd.to_datetime([row["ts_open"] for row in rows], unit="ns", utc=True)
     values = [row[field] for row in rows]
     return pd.Series([None if v is None else float(v) for v in values], times, "float64")
-
-
-def _ns(moment: Any) -> int:
-    """Read a time as pandas does, or raise ``SettingsError``."""
-    try:
-        stamp = pd.Timestamp(moment)
-        if pd.isna(stamp):
-            raise ValueError("no time")
-        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-        return int(stamp.as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise SettingsError("not a time", repr(moment)[:80], "write 2026-01-31") from error
