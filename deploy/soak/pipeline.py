@@ -1,7 +1,8 @@
 """The soak: a market runs, processes are killed or paused, and then everything is counted.
 
 ``python -m deploy.soak --faults 100 --seed 1`` prints a line a fault on stderr and one JSON object.
-Two stream workers share the partitions; what is paused for long is a zombie when it wakes.
+Two stream workers share the partitions; what is paused for long is a zombie when it wakes. With
+``--parity`` each session is replayed at the end, and its candles are held against the live ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -28,6 +29,7 @@ from deploy.local.jars import ensure_jars
 from deploy.local.progress import Shown
 from deploy.local.stack import Stack
 from deploy.local.supervisor import Supervisor
+from deploy.replays.parity import check_parity
 from deploy.soak.second_worker import second_worker
 from deploy.stored import wait_stored
 from producers.publisher import Publisher
@@ -64,10 +66,13 @@ class SoakResult(msgspec.Struct, kw_only=True):
     dead_letters: int
     wrong_sessions: list[str]
     """Sessions whose counts differ or whose candles do."""
+    candles_replayed: int = 0
+    candles_replayed_different: int = 0
 
     @property
     def clean(self) -> bool:
-        return not self.wrong_sessions and not self.dead_letters and "active" not in self.sessions
+        wrong = self.wrong_sessions or self.dead_letters or self.candles_replayed_different
+        return not wrong and "active" not in self.sessions
 
 
 def soak_settings(home: str, rate: float) -> Settings:
@@ -90,7 +95,15 @@ def soak_settings(home: str, rate: float) -> Settings:
     )
 
 
-async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResult:
+async def soak(  # noqa: PLR0913 - what a soak is made of
+    settings: Settings,
+    faults: int,
+    seed: int,
+    say: Say,
+    *,
+    targets: Sequence[str] = TARGETS,
+    parity: bool = False,
+) -> SoakResult:
     """Harm processes of a running stack ``faults`` times, let the market end, and compare."""
     rng, harmed = random.Random(seed), Counter[str]()  # noqa: S311 - repeatable faults
     stack = Stack(settings)
@@ -103,8 +116,8 @@ async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResu
             await asyncio.sleep(rng.uniform(*BETWEEN_S))
             if rng.random() < WHOLE_SHARE:  # otherwise one fault falls into the next
                 await victims.whole()
-            least = min(harmed[name] for name in TARGETS)
-            alive = list(victims.pids())
+            least = min(harmed[name] for name in targets)
+            alive = [name for name in victims.pids() if name in targets]
             name = rng.choice([n for n in alive if harmed[n] == least] or alive)
             pause_s = rng.uniform(*PAUSED_S) if rng.random() < PAUSED_SHARE else None
             victims.harm(name, pause_s)
@@ -120,7 +133,13 @@ async def soak(settings: Settings, faults: int, seed: int, say: Say) -> SoakResu
         for (topic, partition), end in (await kafka_admin.log_ends(settings, inputs)).items():
             ends[topic][partition] = end - 1
         await wait_stored(settings, ends, seconds=STORED_S_MAX)
-        return await _compare(settings, dict(harmed))
+        result, sessions = await _compare(settings, dict(harmed))
+        for session in sessions if parity else ():
+            found = await check_parity(settings, session)
+            say(f"{session}: {found.candles} candles replayed, {found.different} different")
+            result.candles_replayed += found.candles
+            result.candles_replayed_different += found.different
+        return result
     finally:
         victims.wake()
         await second.stop()
@@ -170,12 +189,14 @@ class _Victims:
             os.kill(self._paused.pop(name), signal.SIGCONT)
 
 
-async def _compare(settings: Settings, killed: dict[str, int]) -> SoakResult:
+async def _compare(settings: Settings, killed: dict[str, int]) -> tuple[SoakResult, list[str]]:
+    """Return the result, and the sessions that there are."""
     async with Publisher(settings, Health()) as kafka:
         catalogue = await _sessions(kafka, settings)
         trades, books = await _published(settings)
         letters = len(await kafka.read(DEAD_LETTERS.full_name(settings.namespace)))
-    return await asyncio.to_thread(_check, settings, catalogue, trades, books, killed, letters)
+    result = await asyncio.to_thread(_check, settings, catalogue, trades, books, killed, letters)
+    return result, sorted(catalogue)
 
 
 def _check(  # noqa: PLR0913, PLR0917 - what was read, side by side
@@ -233,15 +254,23 @@ async def _published(settings: Settings) -> tuple[Counter[str], Counter[str]]:
 
 
 def main(
+    *,
     faults: Annotated[int, typer.Option(help="How many kills and pauses.")] = 100,
     seed: Annotated[int, typer.Option()] = 1,
     rate: Annotated[float, typer.Option(help="Trades a second.")] = 500,
+    targets: Annotated[str, typer.Option(help="Which of the processes.")] = ",".join(TARGETS),
+    parity: Annotated[bool, typer.Option("--parity", help="Replay each session, too.")] = False,
 ) -> None:
     """Run a soak in a throw-away stack; exit code 1 if anything was lost, doubled or wrong."""
+    for name in targets.split(","):
+        if name not in TARGETS:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(TARGETS)}")
     with TemporaryDirectory(prefix="tickerplant-soak-") as home:
-        settings = soak_settings(home, rate)
+        settings, names = soak_settings(home, rate), targets.split(",")
         with Shown() as progress:
             ensure_jars(settings.cache, progress)
-            result = asyncio.run(soak(settings, faults, seed, progress.say))
+            result = asyncio.run(
+                soak(settings, faults, seed, progress.say, targets=names, parity=parity)
+            )
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     raise typer.Exit(0 if result.clean else 1)
