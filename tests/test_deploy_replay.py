@@ -157,6 +157,25 @@ async def test_a_replay_that_was_paused_killed_and_sought_in_gives_the_same_cand
     assert await remove_run(settings, name)
 
 
+def test_parity_says_by_its_exit_code_whether_a_session_is_the_same_at_any_speed(recorded):
+    settings, (_, *others) = recorded
+    if not others:
+        pytest.skip("the recorded market data is not beside the checkout")
+
+    found = run(settings, "parity", others[0], "--speed", "50x", "--json")
+
+    told = json.loads(found.stdout)
+    assert (found.returncode, told["different"]) == (0, 0), found
+    assert told["candles"] > 10
+    assert told["session"] == others[0]
+    count_more(settings, others[0], 1)
+    wrong = run(settings, "parity", others[0])
+    count_more(settings, others[0], -1)
+    assert wrong.returncode == 1
+    assert f"{others[0]}: DIFFERENT" in wrong.stdout
+    assert "trades_count" in wrong.stdout
+
+
 async def test_topics_that_are_deleted_under_a_replay_end_it_with_a_clear_error(
     recorded, stored, monkeypatch
 ):
@@ -230,6 +249,17 @@ def test_a_file_is_replayed_as_its_import_would_have_published_it(recorded, stor
             stored_recordings(stored, plan, {file.name: file} if n else {}) for n in (0, 1)
         )
         assert (once.first, once.last) == (again.first, again.last)
+
+
+def count_more(settings, session, trades):
+    """Change what is stored of the candles of a session."""
+    with database(settings.questdb) as db:
+        db.execute(
+            f"UPDATE aggregated_ohlcv SET trades_count = trades_count + {trades} "
+            "WHERE session = %(session)s",
+            session=session,
+        )
+        reader.wait_applied(db, 30)
 
 
 def played(settings, *arguments):

@@ -192,18 +192,21 @@ def remove(
 def parity(
     session: Annotated[str, typer.Argument(help="One that has ended.")],
     *,
+    speed: Annotated[str, typer.Option(help="Factor of the recorded pace, or max.")] = "max",
     json: Json = False,
 ) -> None:
     """Replay a session through the stream and compare each candle with what was streamed live.
 
     Exit code 1 if one differs. Repairs are no part of it.
     """
+    from deploy.replays.control import replay_speed
     from deploy.replays.parity import check_parity
     from deploy.replays.view import ReplayView
 
     settings = load_settings()
     with ReplayView(time.monotonic) as view:
-        found = asyncio.run(check_parity(settings, session, show=view.show))
+        pace = replay_speed(speed)
+        found = asyncio.run(check_parity(settings, session, speed=pace, show=view.show))
     if json:
         print_json(found)
     else:

@@ -69,14 +69,18 @@ async def check_parity(
     settings: Settings,
     session: str,
     *,
+    speed: float | None = None,
     show: Callable[[ReplayStatus], None] = lambda _: None,
 ) -> Findings:
-    """Replay a session through the stream, and compare. Raises what ``replay`` does."""
+    """Replay a session through the stream, and compare. Raises what ``replay`` does.
+
+    It is the same at every ``speed``; None is as fast as possible.
+    """
     found, plan, run = Findings(session=session), Plan(sessions=(session,)), token_hex(4)
     with Store(settings.questdb) as store:
         recordings = await asyncio.to_thread(stored_recordings, store, plan)
         stage = Stage(show=show, finish=partial(compare, found=found, recordings=recordings))
-        replayed = Run(f"parity-{run}", plan, speed=None)
+        replayed = Run(f"parity-{run}", plan, speed=speed)
         try:
             status = await replay(settings, replayed, recordings, stage=stage)
         except TickerplantError:
