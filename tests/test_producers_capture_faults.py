@@ -80,13 +80,10 @@ class Script:
         self.market = market
         self.server = server
         self.random = random
-        server.opening = market.opening
 
     async def go(self, steps=1):
         for _ in range(steps):
-            frame = self.market.step()
-            self.server.snapshots[SYMBOL] = self.market.snapshot()
-            await self.server.tell(frame)
+            await self.server.tell(self.market.step())
             await asyncio.sleep(0.001)
 
     async def go_until(self, condition):
@@ -131,6 +128,7 @@ async def recorded(venue, faults, seed, folder):
     steps = [name for name, count in faults.items() for _ in range(count)]
     random.shuffle(steps)
     records = []
+    await server.tell(market.snapshot())
     async with server.serve() as port:
         capture = Capture(
             endpoints=(f"{venue}=ws://127.0.0.1:{port}/ws",),

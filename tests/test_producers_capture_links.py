@@ -23,17 +23,15 @@ class Telling:
 
     def __init__(self, venue, random):
         self.market, self.server = Market(venue, random), VenueServer(venue, [])
-        self.server.opening = self.market.opening
         self.going = None
 
     def begin(self):
         self.going = asyncio.create_task(self._go())
 
     async def _go(self):
+        await self.server.tell(self.market.snapshot())
         while True:
-            frame = self.market.step()
-            self.server.snapshots[SYMBOL] = self.market.snapshot()
-            await self.server.tell(frame)
+            await self.server.tell(self.market.step())
             await asyncio.sleep(0.001)
 
 

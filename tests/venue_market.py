@@ -47,17 +47,12 @@ class Market:
         return orjson.dumps(self._update(time.time_ns() // 1_000_000))
 
     def snapshot(self) -> bytes:
-        """Return the book as it is: as a reply over HTTP, or as a frame."""
+        """Return the frame that tells the book as it is."""
         sides = [_levels(self._bids), _levels(self._asks)]
         if self._binance:
-            names = ("bids", "asks")
-            return orjson.dumps({"lastUpdateId": self._update_id} | dict(zip(names, sides)))  # noqa: B905
+            book = {"lastUpdateId": self._update_id, "bids": sides[0], "asks": sides[1]}
+            return orjson.dumps({"stream": f"{SYMBOL.lower()}@snapshot", "data": book})
         return orjson.dumps(self._book_of_bybit("snapshot", self._now_ms, *sides))
-
-    def opening(self, message: str) -> list[bytes]:
-        """Answer who subscribes to the book where that tells it as it is."""
-        wants = '"subscribe"' in message and "orderbook" in message
-        return [self.snapshot()] if wants and not self._binance else []
 
     def _trade(self, now_ms: int) -> dict[str, Any]:
         count = len(self.trades)

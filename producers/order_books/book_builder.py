@@ -87,3 +87,7 @@ class BookBuilder:
     def top(self, depth: int) -> tuple[list[Level], list[Level]]:
         """Return the best bids and asks, best first."""
         return self._book.top(depth)
+
+    def digits(self, depth: int) -> tuple[list[str], list[str]]:
+        """Return what came with the best bids and asks beside price and size, best first."""
+        return self._book.digits(depth)

@@ -1,26 +1,31 @@
 """A venue on a local port: recorded frames, told to whoever subscribes, at any pace.
 
-As at a real venue, who is not connected misses what is told meanwhile, and its history over HTTP
-has it. On command it closes connections, refuses new ones, falls silent, lags, fails over HTTP, or
-spoils frames.
+As at a real venue, who is not connected misses what is told meanwhile, its history over HTTP has
+it, and who subscribes gets the books as they stand. On command it closes connections, refuses new
+ones, falls silent, lags, fails over HTTP, or spoils frames.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from producers.live.frame_queue import Frame
+from producers.venue_server.asked_books import AskedBooks
 from producers.venue_server.faults import Faults
 from producers.venue_server.protocols import answers, text_of
+from producers.venue_server.sent_books import SentBooks
 from producers.venue_server.trade_history import TradeHistory
 from schemas.errors import DataError
+from schemas.events import NS_PER_S
 
 HOST: Final = "127.0.0.1"
+SUBSCRIBING_S: Final = 0.05
+"""From the first subscription to the first frame: the others of that client come meanwhile."""
 
 
 class VenueServer:
@@ -41,8 +46,6 @@ class VenueServer:
         """Of the frames that are told."""
         self.snapshots: dict[str, bytes] = {}
         """Replies over HTTP, by path or by symbol in capitals."""
-        self.opening: Callable[[str], list[bytes]] = lambda _: []
-        """What is told to one who sends a message, after the answers: the books as they are."""
         self.not_found = 0
         """Requests over HTTP that could not be answered."""
         self.told = 0
@@ -55,6 +58,10 @@ class VenueServer:
         """Who has subscribed."""
         self._subscribed = asyncio.Event()
         self._history = TradeHistory(venue)
+        self._sent_books = SentBooks(venue)
+        self._asked_books = AskedBooks(venue)
+        self._in_order = asyncio.Lock()
+        """No frame comes between a book as it stands and the answers before it."""
 
     @asynccontextmanager
     async def serve(self, port: int = 0) -> AsyncIterator[int]:
@@ -89,26 +96,28 @@ class VenueServer:
 
     async def tell(self, frame: bytes) -> list[bytes]:
         """Let a frame happen; return what was said of it to those who hear."""
-        self.told += 1
-        self._history.keep(frame)
-        if self.silent or not self.clients:
-            return []
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
-        spoiled = self.faults.spoiled(frame)
-        for part in spoiled:
-            await self.say(part)
-        return spoiled
+        async with self._in_order:
+            self.told += 1
+            for memory in (self._history, self._sent_books, self._asked_books):
+                memory.keep(frame)
+            if self.silent or not self.clients:
+                return []
+            spoiled = self.faults.spoiled(frame)
+            for part in spoiled:
+                await self.say(part)
+            return spoiled
 
     async def _tell(self) -> None:
         await self._subscribed.wait()
+        await asyncio.sleep(SUBSCRIBING_S)
         clock = asyncio.get_running_loop().time
         began, first = clock(), None
         for ts_recv, frame in self._frames:
             first = ts_recv if first is None else first
-            if self._speed is not None:
-                due = began + (ts_recv - first) / 1e9 / self._speed
-                await asyncio.sleep(max(0.0, due - clock()))
+            since = 0.0 if self._speed is None else (ts_recv - first) / NS_PER_S / self._speed
+            late = began + since + self.delay_s - clock()
+            if self._speed is not None or late > 0:
+                await asyncio.sleep(max(0.0, late))
             await self.tell(frame)
         self.over.set()
 
@@ -129,21 +138,27 @@ class VenueServer:
 
     async def _hear(self, client: web.WebSocketResponse, message: str) -> None:
         try:
-            said = [*answers(self._venue, message), *self.opening(message)]
-            # From the first answer on nothing that is told is missed.
-            self.clients.add(client)
-            for frame in said if not self.mute_answers else ():
-                await client.send_str(frame.decode())
+            said = answers(self._venue, message)
         except DataError as error:
             await client.send_str(f'{{"error":"{error.what}"}}')
             return
+        async with self._in_order:
+            # From the first answer on nothing that is told is missed.
+            self.clients.add(client)
+            said += self._sent_books.opening(message)
+            for frame in said if not self.mute_answers else ():
+                await client.send_str(frame.decode())
         self._subscribed.set()
 
     def _over_http(self, request: web.Request) -> web.Response:
         if self.http_trouble is not None:
             status, text = self.http_trouble
             return web.Response(status=status, text=text, content_type="text/html")
-        body = self._history.reply(request.path, request.query)
+        try:
+            body = self._history.reply(request.path, request.query)
+            body = body or self._asked_books.reply(request.path, request.query)
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
         if body is None:
             named = request.query.get("symbol", "").upper()
             body = self.snapshots.get(request.path) or self.snapshots.get(named)
