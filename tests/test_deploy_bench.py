@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from builders import T0
 from deploy.bench import by_hand
 from deploy.bench.__main__ import app
-from deploy.bench.capture import capture
+from deploy.bench.capture import capture, capture_live
 from deploy.bench.captured import CASES
 from deploy.bench.meter import Meter, Span
 from deploy.bench.peers import PEERS, environment
@@ -140,7 +140,7 @@ def test_an_unknown_part_is_answered_with_the_known_ones() -> None:
 @pytest.mark.stack
 async def test_a_short_run_gives_every_figure(settings: Settings) -> None:
     apart = {"peers", "latency", "scale", "recovery", "workers", "reads", "capture"}
-    apart |= {"replay", "backtest"}
+    apart |= {"capture_live", "replay", "backtest"}
     parts = set(PARTS) - apart
 
     figures = report(await measure(settings, TICKS, 1, parts, lambda _: None))
@@ -244,3 +244,16 @@ async def test_what_capturing_costs_is_held_against_its_targets() -> None:
     grown = {"growth_mb": memory["growth_mb"]}
     targets = report([Round(figures={"capture": figures, "capture_memory": grown})])["targets"]
     assert "capture_memory.growth_mb" in targets
+
+
+@pytest.mark.stack
+async def test_a_venue_is_recorded_over_a_connection_and_ccxt_reads_the_same_beside_it(
+    settings: Settings,
+) -> None:
+    figures = await capture_live(settings, 10_000, lambda _: None, ("BINANCE",))
+
+    cases = ("product", "feed", "ccxt") if find_spec("ccxt") else ("product", "feed")
+    measured = {f"binance_{case}_{of}" for case in cases for of in ("cpu_us", "frames_per_second")}
+    compared = {f"binance_{case}_times_ccxt" for case in ("product", "feed") if "ccxt" in cases}
+    assert figures.keys() == measured | compared
+    assert all(figure > 0 for figure in figures.values()), figures

@@ -10,9 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from deploy.bench.meter import Span
-from deploy.bench.processes import Tell, run_captured
+from deploy.bench.processes import Tell, run_captured, run_captured_live
+from deploy.bench.scratch import scratch_namespace
 from deploy.bench.venue_frames import WORDS
+from producers.feeds import binance, kraken, okx
+from schemas.settings import Settings
 
+LIVE_VENUES: Final = (binance.SPOT, kraken.VENUE, okx.VENUE)
 FRAMES_SHARE: Final = 5
 """A venue reads one frame for so many ticks asked for."""
 MEMORY_VENUE: Final = "BINANCE"
@@ -27,17 +31,36 @@ class Memory(Struct):
 
 async def capture(ticks: int, tell: Tell, venues: Iterable[str] = WORDS) -> dict[str, float]:
     """Measure venues; figures are CPU microseconds a frame, and how many times less."""
-    cases = ["read", "record", *(["ccxt"] if importlib.util.find_spec("ccxt") else [])]
     figures: dict[str, float] = {}
     for venue in venues:
         found = {}
-        for case in cases:
-            line = await run_captured(case, venue, max(2_000, ticks // FRAMES_SHARE))
+        for case in _with_ccxt("read", "record"):
+            line = await run_captured(case, venue, _frames(ticks))
             found[case] = msgspec.json.decode(line, type=Span).cpu_us
             figures[f"{venue.lower()}_{case}_cpu_us"] = found[case]
         if "ccxt" in found:
             figures[f"{venue.lower()}_times_ccxt"] = found["ccxt"] / found["read"]
         tell(f"{venue}: " + ", ".join(f"{case} {us:.1f} us" for case, us in found.items()))
+    return figures
+
+
+async def capture_live(
+    settings: Settings, ticks: int, tell: Tell, venues: Iterable[str] = LIVE_VENUES
+) -> dict[str, float]:
+    """Measure venues over a connection, from their frames to Kafka's acknowledgement."""
+    figures: dict[str, float] = {}
+    async with scratch_namespace(settings) as own:
+        for venue in venues:
+            found = {}
+            for case in _with_ccxt("product", "feed"):
+                span = found[case] = await run_captured_live(case, own, venue, _frames(ticks))
+                figures[f"{venue.lower()}_{case}_cpu_us"] = span.cpu_us
+                figures[f"{venue.lower()}_{case}_frames_per_second"] = span.per_second
+                tell(f"{venue}: {case} {span.cpu_us:.1f} us, {span.per_second:,.0f} frames/s")
+            if "ccxt" in found:
+                for case in ("product", "feed"):
+                    times = found["ccxt"].cpu_us / found[case].cpu_us
+                    figures[f"{venue.lower()}_{case}_times_ccxt"] = times
     return figures
 
 
@@ -48,3 +71,11 @@ async def capture_memory(ticks: int, tell: Tell) -> dict[str, float]:
     memory = msgspec.json.decode(line, type=Memory)
     tell(f"memory: {memory.rss_mb} MB over {count:,} frames")
     return {"frames": count, "rss_mb": memory.rss_mb[-1], "growth_mb": memory.growth_mb}
+
+
+def _with_ccxt(*cases: str) -> tuple[str, ...]:
+    return (*cases, "ccxt") if importlib.util.find_spec("ccxt") else cases
+
+
+def _frames(ticks: int) -> int:
+    return max(2_000, ticks // FRAMES_SHARE)

@@ -1,12 +1,14 @@
-"""ccxt below the network: its exchanges, told the frames of a made market by hand."""
+"""ccxt and the frames of a made market: told by hand below its network, or read by its client."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from typing import Any, Final, NamedTuple
 
 from deploy.bench.made_market import Market
 from producers.feeds import binance, bybit, coinbase, kraken, mexc, mexc_spot, okx
+from producers.feeds.ccxt_tap import redirected
 
 
 class Peer(NamedTuple):
@@ -19,6 +21,7 @@ class Peer(NamedTuple):
     """Whether the book comes over HTTP: then it is put there, as ccxt would have done."""
 
 
+POLL_S: Final = 0.01
 SPOT_SYMBOL: Final = "BTC/USDT"
 PEERS: Final = {
     binance.SPOT: Peer("binance", SPOT_SYMBOL, "wss://stream.binance.com:9443/stream", True),
@@ -39,8 +42,7 @@ class CcxtReader:
 
     def __init__(self, venue: str, market_id: str) -> None:
         self._peer = peer = PEERS[venue]
-        self._exchange = getattr(importlib.import_module("ccxt.pro"), peer.exchange)()
-        self._exchange.set_markets([_market(self._exchange, peer, market_id)])
+        self._exchange = _exchange(peer, market_id)
         self._client = self._exchange.client(peer.url)
         self._binary = venue == mexc_spot.VENUE
         if peer.replied:
@@ -60,8 +62,7 @@ class CcxtReader:
     @property
     def best(self) -> tuple[float, float]:
         """The best bid and ask."""
-        book = self._exchange.orderbooks[self._peer.symbol]
-        return book["bids"][0][0], book["asks"][0][0]
+        return _best(self._exchange, self._peer)
 
     @property
     def last_price(self) -> float:
@@ -72,12 +73,70 @@ class CcxtReader:
         await self._exchange.close()
 
 
+class CcxtClient:
+    """ccxt's own client of a venue that is served at ``here``; needs a running loop."""
+
+    def __init__(self, venue: str, market_id: str, here: str) -> None:
+        self.frames = 0
+        """So far, the venue's answers too."""
+        self._peer = peer = PEERS[venue]
+        self._exchange = exchange = _exchange(peer, market_id)
+        exchange.urls = redirected(exchange.urls, f"ws://{here}", f"http://{here}")
+        # On one connection: on two, each would hear everything.
+        exchange.options["streamLimits"] = {"spot": 1}
+        handle = exchange.handle_message
+
+        def counted(client: Any, message: Any) -> None:
+            self.frames += 1
+            handle(client, message)
+
+        exchange.handle_message = counted
+
+    async def read(self, last_trade: str) -> None:
+        """Subscribe, and return when it has the trade of this id."""
+        exchange, symbol = self._exchange, self._peer.symbol
+        asked = [
+            asyncio.create_task(method(symbol))
+            for method in (exchange.watch_order_book, exchange.watch_trades)
+        ]
+        try:
+            while not (trades := exchange.trades.get(symbol)) or trades[-1]["id"] != last_trade:
+                await asyncio.sleep(POLL_S)
+                for task in asked:
+                    if task.done():
+                        task.result()
+        finally:
+            for task in asked:
+                task.cancel()
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """The best bid and ask."""
+        return _best(self._exchange, self._peer)
+
+    async def close(self) -> None:
+        await self._exchange.close()
+
+
+def _exchange(peer: Peer, market_id: str) -> Any:
+    """Make an exchange that knows one market, and so need not ask for them."""
+    exchange = getattr(importlib.import_module("ccxt.pro"), peer.exchange)()
+    exchange.set_markets([_market(exchange, peer, market_id)])
+    return exchange
+
+
+def _best(exchange: Any, peer: Peer) -> tuple[float, float]:
+    book = exchange.orderbooks[peer.symbol]
+    return book["bids"][0][0], book["asks"][0][0]
+
+
 def _market(exchange: Any, peer: Peer, market_id: str) -> Any:
     base, _, quote = peer.symbol.partition(":")[0].partition("/")
     swap = ":" in peer.symbol
     return exchange.safe_market_structure(
         {
             "id": market_id,
+            "lowercaseId": market_id.lower(),
             "symbol": peer.symbol,
             "base": base,
             "quote": quote,

@@ -34,6 +34,12 @@ async def run_captured(case: str, venue: str, count: int) -> bytes:
     return await _run(f"{case} {venue}", command, {})
 
 
+async def run_captured_live(case: str, settings: Settings, venue: str, count: int) -> Span:
+    """Run one case of ``captured_live`` on these settings, with about so many frames."""
+    command = (sys.executable, "-P", "-m", "deploy.bench.captured_live", case, venue, str(count))
+    return _span(await _run(f"{case} {venue}", command, as_environment(settings)))
+
+
 async def run_peer(peer: str, settings: Settings, count: int) -> Span:
     """Run a peer in its own environment over the first ticks; it finds our modules by path."""
     python = await asyncio.to_thread(ensure_environment, peer, settings.cache)

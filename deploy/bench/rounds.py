@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from deploy.bench.backtest import backtest
-from deploy.bench.capture import capture, capture_memory
+from deploy.bench.capture import capture, capture_live, capture_memory
 from deploy.bench.latency import latency
 from deploy.bench.meter import Span
 from deploy.bench.peers import PEERS
@@ -28,10 +28,11 @@ from schemas.settings import Settings
 PARTS: Final = (
     *("produce", "stream", "peers", "intervals", "instruments", "workers"),
     *("latency", "scale", "recovery", "store", "reads", "replay", "end_to_end", "capture"),
-    "backtest",
+    *("capture_live", "backtest"),
 )
 ALONE: Final = {
-    *("latency", "scale", "recovery", "reads", "replay", "end_to_end", "capture", "backtest"),
+    *("latency", "scale", "recovery", "reads", "replay", "end_to_end", "capture"),
+    *("capture_live", "backtest"),
 }
 """Parts that need no trades of the usual market on topics."""
 BOOKS_SHARE: Final = 4
@@ -99,6 +100,8 @@ class _Round:
             self._figures("latency", await latency(settings, ticks))
         if "capture" in parts:
             self._figures("capture", await capture(ticks, tell))
+        if "capture_live" in parts:
+            self._figures("capture_live", await capture_live(settings, ticks, tell))
         if not first:
             return
         if "backtest" in parts:
