@@ -83,6 +83,10 @@ class Capture(Section):
     """``VENUE=url`` of a WebSocket elsewhere: a proxy, a test net, a venue server."""
     rest_endpoints: tuple[str, ...] = ()
     """The same for what is asked over HTTP."""
+    keys: SecretStr = SecretStr("")
+    """For venues that want them: TOML, ``"CCXT:NAME" = {apiKey = "...", secret = "..."}``."""
+    keys_file: str = ""
+    """Where the same is in a file, which only its owner may read. What is in ``keys`` wins."""
     raw: bool = True
     """Store every frame as received, under ``home/raw``."""
     raw_file_bytes_max: int = Field(256 * 1024 * 1024, ge=1024)

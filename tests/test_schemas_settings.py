@@ -111,6 +111,7 @@ def test_intervals_come_shortest_first_into_the_rules_of_a_session(monkeypatch):
 
 def test_secrets_are_masked_wherever_settings_are_shown(monkeypatch):
     monkeypatch.setenv("TICKERPLANT_QUESTDB__PASSWORD", "hush-hush")
+    monkeypatch.setenv("TICKERPLANT_CAPTURE__KEYS", "'CCXT:x' = {apiKey = 'hush-hush'}")
     settings = load_settings()
 
     shown = [repr(settings), str(settings), settings.model_dump_json()]
@@ -126,7 +127,10 @@ def test_secrets_are_masked_wherever_settings_are_shown(monkeypatch):
 
 def test_settings_survive_the_way_into_another_process(monkeypatch):
     given = load_settings(
-        namespace="other", stream={"intervals": ["1m"]}, questdb={"password": "hush-hush"}
+        namespace="other",
+        stream={"intervals": ["1m"]},
+        questdb={"password": "hush-hush"},
+        capture={"keys": "'CCXT:x'.apiKey = 'a, b'\n'CCXT:x'.secret = 'c'"},
     )
 
     for name, value in as_environment(given).items():

@@ -21,9 +21,18 @@ from typing import Any, Final
 
 from producers.feed import Elapsed, Lost, Note, Observation, Rejected, Restored
 from producers.feeds.ccxt_market import CcxtMarket
-from producers.feeds.ccxt_tap import PREFIX, exchange_class, explained, redirected, tapped
+from producers.feeds.ccxt_tap import (
+    PREFIX,
+    Taps,
+    exchange_class,
+    explained,
+    redirected,
+    tapped,
+    wanted_keys,
+)
 from producers.feeds.live import endpoint
 from producers.feeds.source import RefusedError
+from producers.feeds.venue_keys import VenueKeys
 from producers.live.conversation import ConnectionLostError
 from producers.live.reconnect import delays_s
 from producers.raw.raw_store import RawStore
@@ -59,7 +68,9 @@ class CcxtFeed:
         raw_folder: Path | None = None,
     ) -> None:
         self._kind = exchange_class(source)
-        self._venue = source[len(PREFIX) :].upper()
+        name = source[len(PREFIX) :]
+        self._venue = name.upper()
+        self._keys = VenueKeys.of(PREFIX + name.lower(), wanted_keys(self._kind), settings)
         self.session = new_session(f"ccxt-{self._venue.lower()}", time.time_ns(), token_hex(3))
         self.skipped: Counter[str] = Counter()
         self._symbols = tuple(symbols)
@@ -109,7 +120,8 @@ class CcxtFeed:
     async def _connected(self) -> AsyncGenerator[list[Observation], None]:
         """Yield what one exchange object gives, until something is wrong with it."""
         self._failure, self._taken, self._shown = None, [], {}
-        exchange = tapped(self._kind, self._take_frame, self._take_trade, self._take_book)
+        taps = Taps(self._take_frame, self._take_trade, self._take_book, self._take_fault)
+        exchange = tapped(self._kind, taps, self._keys)
         exchange.urls = redirected(exchange.urls, *self._urls)
         watching: list[asyncio.Task[None]] = []
         try:
@@ -135,8 +147,8 @@ class CcxtFeed:
         """Return the markets to be recorded, by their symbols in ccxt."""
         try:
             await exchange.load_markets()
-        except Exception as error:
-            raise explained(error) from error
+        except Exception as error:  # noqa: BLE001 - told without its cause, which may hold a key
+            raise explained(error, self._keys) from None
         same_id, found = exchange.markets_by_id, {}
         for symbol in self._symbols:
             try:
@@ -153,7 +165,7 @@ class CcxtFeed:
             while True:
                 await method(symbol)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not watched any more
-            self._fail(explained(error))
+            self._take_fault(error)
 
     async def _batches(self, *, books: bool) -> AsyncGenerator[list[Observation], None]:
         clock, silence_s_max = asyncio.get_running_loop().time, self._settings.silence_s_max
@@ -181,8 +193,12 @@ class CcxtFeed:
         return [*taken, *(Note(ts_recv=self._now(), reason=why) for why in self._raw.flush())]
 
     def _take_frame(self, frame: str | bytes) -> None:
-        """Store a frame as received, before ccxt reads it."""
-        self._raw.frame(1, self._now(), frame.encode() if isinstance(frame, str) else frame)
+        """Store a frame as received, before ccxt reads it, but for a key that comes back."""
+        sent = frame.encode() if isinstance(frame, str) else frame
+        self._raw.frame(1, self._now(), self._keys.masked_frame(sent))
+
+    def _take_fault(self, error: Exception) -> None:
+        self._fail(explained(error, self._keys))
 
     def _take_trade(self, symbol: str, trade: dict[str, Any]) -> None:
         market, now = self._markets.get(symbol), self._now()
@@ -192,8 +208,8 @@ class CcxtFeed:
             self._take(market.trade(now, trade))
         except UNUSABLE as error:
             self.skipped["foreign frame"] += 1
-            reason = f"{type(error).__name__}: {error}"[:300]
-            value = repr(trade).encode()[:REJECTED_BYTES_MAX]
+            reason = self._keys.masked(f"{type(error).__name__}: {error}")[:300]
+            value = self._keys.masked(repr(trade)).encode()[:REJECTED_BYTES_MAX]
             self._take(Rejected(ts_recv=now, value=value, reason=reason))
 
     def _take_book(self, symbol: str, book: dict[str, Any]) -> None:

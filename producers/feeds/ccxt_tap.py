@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from producers.feeds.source import RefusedError
+from producers.feeds.venue_keys import VenueKeys
 from producers.live.conversation import ConnectionLostError
 from schemas.errors import SettingsError, TickerplantError, UnknownNameError
 
@@ -18,6 +20,16 @@ INSTALL: Final = "pip install 'tickerplant[ccxt]'"
 
 Told = Callable[[str, Any], None]
 """Called with the symbol, as ccxt spells it, and a trade or a book."""
+
+
+class Taps(NamedTuple):
+    """What is called with each thing that comes through an exchange."""
+
+    frame: Callable[[str | bytes], None]
+    trade: Told
+    book: Told
+    fault: Callable[[Exception], None]
+    """With what ccxt raised at a frame, which it would keep to itself."""
 
 
 def is_ccxt(source: str) -> bool:
@@ -36,9 +48,13 @@ def exchange_class(source: str) -> Any:
     return getattr(pro, name)
 
 
-def tapped(
-    kind: Any, on_frame: Callable[[str | bytes], None], on_trade: Told, on_book: Told
-) -> Any:
+def wanted_keys(kind: Any) -> dict[str, bool]:
+    """Return the names of what an exchange takes for keys, and whether it insists on each."""
+    wanted: dict[str, bool] = kind().requiredCredentials
+    return wanted
+
+
+def tapped(kind: Any, taps: Taps, keys: VenueKeys) -> Any:
     """Make an exchange whose connections and rings of trades tell what comes through them."""
     books = importlib.import_module("ccxt.async_support.base.ws.order_book").OrderBook
 
@@ -47,19 +63,12 @@ def tapped(
             fresh = url not in (self.clients or {})
             client = super().client(url)
             if fresh:
-                read, resolve = client.handle_text_or_binary_message, client.resolve
-
-                def handle(frame: str | bytes) -> None:
-                    on_frame(frame)
-                    read(frame)
-
-                def announce(result: Any, name: str) -> Any:
-                    if isinstance(result, books):
-                        on_book(self.symbol_of(result), result)
-                    return resolve(result, name)
-
-                client.handle_text_or_binary_message, client.resolve = handle, announce
+                _tap_client(client, taps, self._tell_book)
             return client
+
+        def _tell_book(self, result: Any) -> None:
+            if isinstance(result, books):
+                taps.book(self.symbol_of(result), result)
 
         @staticmethod
         def sort_by_2(array: Any, key1: str, key2: str, descending: bool = False) -> Any:  # noqa: FBT001, FBT002 - as its callers have it
@@ -71,9 +80,32 @@ def tapped(
             named = (symbol for symbol, known in self.orderbooks.items() if known is book)
             return book.get("symbol") or next(named, "")
 
-    exchange = Tapped({"enableRateLimit": True, "aiohttp_trust_env": True})
-    exchange.trades = _Rings(on_trade)
+    exchange = Tapped({"enableRateLimit": True, "aiohttp_trust_env": True, **keys.given})
+    exchange.trades = _Rings(taps.trade)
+    if keys.given:
+        # With keys it would ask for more than the market, which they may not be good for,
+        exchange.has["fetchCurrencies"] = False
+        # and log the headers of its requests.
+        logging.getLogger("ccxt").setLevel(logging.INFO)
     return exchange
+
+
+def _tap_client(client: Any, taps: Taps, tell_book: Callable[[Any], None]) -> None:
+    """Be told of each frame before it is read, and of what is announced because of it."""
+    read, resolve = client.handle_text_or_binary_message, client.resolve
+
+    def handle(frame: str | bytes) -> None:
+        taps.frame(frame)
+        try:
+            read(frame)
+        except Exception as error:  # noqa: BLE001 - whatever it is, ccxt would keep it to itself
+            taps.fault(error)
+
+    def announce(result: Any, name: str) -> Any:
+        tell_book(result)
+        return resolve(result, name)
+
+    client.handle_text_or_binary_message, client.resolve = handle, announce
 
 
 def _in_order(trade: dict[str, Any]) -> tuple[int, int]:
@@ -110,13 +142,13 @@ def redirected(urls: Any, ws_url: str, rest_url: str) -> Any:
     return host.rstrip("/") + parts.path if host else urls
 
 
-def explained(error: Exception) -> TickerplantError:
+def explained(error: Exception, keys: VenueKeys) -> TickerplantError:
     """Say what an error of ccxt means for a recording."""
     errors = importlib.import_module("ccxt")
-    detail = f"{type(error).__name__}: {error}"[:300]
+    detail = keys.masked(f"{type(error).__name__}: {error}")[:300]
     if isinstance(error, errors.AuthenticationError):
-        hint = "this venue wants a key for its public data, and none can be given"
-        return RefusedError("the venue wants a key", detail, hint)
+        what = "the venue refuses the key" if keys.given else "the venue wants a key"
+        return RefusedError(what, detail, keys.advice)
     if isinstance(error, errors.NetworkError):
         hint = "look at the network and its proxy, or set capture.endpoints to CCXT:NAME=url"
         return ConnectionLostError("the venue cannot be reached", detail, hint)
