@@ -1,0 +1,31 @@
+"""Runs say which code they are of."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.backtests.code_version import PACKAGES, ROOT, code_hash, code_version
+
+
+def sources(root, text="x = 1\n"):
+    for package in PACKAGES:
+        (root / package).mkdir(exist_ok=True)
+        (root / package / "__init__.py").write_text("")
+    (root / PACKAGES[-1] / "part.py").write_text(text)
+    return root
+
+
+def test_other_code_has_another_hash_wherever_it_is(tmp_path_factory):
+    here, there = (sources(tmp_path_factory.mktemp("code")) for _ in range(2))
+
+    assert code_hash(here) == code_hash(there)
+    sources(there, "x = 2\n")
+    assert code_hash(here) != code_hash(there)
+    (here / PACKAGES[0] / "more.py").touch()
+    assert code_hash(here) != code_hash(there)
+
+
+def test_the_version_is_of_this_code(tmp_path):
+    assert code_version().endswith(f"+{code_hash(ROOT)[:12]}")
+    with pytest.raises(FileNotFoundError, match="no source files of schemas"):
+        code_hash(tmp_path)
