@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from producers.live.frame_queue import Frame
-from schemas.errors import UnknownNameError
+from schemas.errors import SettingsError, UnknownNameError
 
 Spoil = Callable[[bytes], list[bytes]]
 SPOILS: Final[dict[str, Spoil]] = {
@@ -20,6 +20,7 @@ SPOILS: Final[dict[str, Spoil]] = {
 SWAP: Final = "swap"
 """Holds a frame back until the next one has been told."""
 KINDS: Final = frozenset((*SPOILS, SWAP))
+WAITING_MAX: Final = 1_000
 
 
 class Faults:
@@ -34,9 +35,15 @@ class Faults:
         return len(self._waiting)
 
     def order(self, kind: str, holding: bytes = b"") -> None:
-        """Spoil the next frame that has ``holding`` in it; raise ``UnknownNameError``."""
+        """Spoil the next frame that has ``holding`` in it.
+
+        Raises ``UnknownNameError``, or ``SettingsError`` when too many wait.
+        """
         if kind not in KINDS:
             raise UnknownNameError.of("fault", kind, KINDS)
+        if len(self._waiting) >= WAITING_MAX:
+            hint = "they happen to frames that a client hears, one after the other"
+            raise SettingsError("too many faults wait", f"{WAITING_MAX:,}", hint)
         self._waiting.append((kind, holding))
 
     def spoiled(self, frame: bytes) -> list[bytes]:

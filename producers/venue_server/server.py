@@ -24,6 +24,8 @@ from schemas.errors import DataError
 from schemas.events import NS_PER_S
 
 HOST: Final = "127.0.0.1"
+CLOSE_S_MAX: Final = 1.0
+"""Time for a client to say goodbye."""
 SUBSCRIBING_S: Final = 0.05
 """From the first subscription to the first frame: the others of that client come meanwhile."""
 
@@ -83,8 +85,8 @@ class VenueServer:
 
     async def disconnect(self) -> None:
         """Close all connections."""
-        for client in list(self.clients):
-            await client.close(code=WSCloseCode.GOING_AWAY)
+        closing = [client.close(code=WSCloseCode.GOING_AWAY) for client in self.clients]
+        await asyncio.gather(*closing)
 
     async def say(self, frame: bytes) -> None:
         """Tell a frame to everybody, as text, or as binary if it is no text."""
@@ -126,7 +128,7 @@ class VenueServer:
             return web.Response(status=503, text="maintenance")
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return self._over_http(request)
-        client = web.WebSocketResponse()
+        client = web.WebSocketResponse(timeout=CLOSE_S_MAX)
         await client.prepare(request)
         try:
             async for message in client:
