@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 from urllib.request import urlopen
 
 import orjson
@@ -15,6 +17,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.errors import PortTakenError
 from schemas.health import Health
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what failed, but nothing of who asked and did not wait."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -45,14 +56,13 @@ def telemetry(port: int, health: Health, setting: str) -> Iterator[int]:
             """Stay quiet: probes come every second."""
 
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        server = _Server(("127.0.0.1", port), Handler)
     except OSError as error:
         raise PortTakenError(
             "port for metrics is taken",
             f"{port}: {error.strerror}",
             f"set {setting}, or TICKERPLANT_PORTS=auto for a local stack",
         ) from error
-    server.daemon_threads = True
     Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
     try:
         yield server.server_port

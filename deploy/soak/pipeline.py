@@ -15,7 +15,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Annotated
 
 import msgspec
@@ -261,16 +262,22 @@ def main(
     targets: Annotated[str, typer.Option(help="Which of the processes.")] = ",".join(TARGETS),
     parity: Annotated[bool, typer.Option("--parity", help="Replay each session, too.")] = False,
 ) -> None:
-    """Run a soak in a throw-away stack; exit code 1 if anything was lost, doubled or wrong."""
+    """Run a soak in a stack of its own; exit code 1 if anything was lost, doubled or wrong.
+
+    What is left of a stack that was not clean stays, with its logs.
+    """
     for name in targets.split(","):
         if name not in TARGETS:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(TARGETS)}")
-    with TemporaryDirectory(prefix="tickerplant-soak-") as home:
-        settings, names = soak_settings(home, rate), targets.split(",")
-        with Shown() as progress:
-            ensure_jars(settings.cache, progress)
-            result = asyncio.run(
-                soak(settings, faults, seed, progress.say, targets=names, parity=parity)
-            )
+    home = mkdtemp(prefix="tickerplant-soak-")
+    settings, names = soak_settings(home, rate), targets.split(",")
+    with Shown() as progress:
+        ensure_jars(settings.cache, progress)
+        progress.say(f"in {home}")
+        result = asyncio.run(
+            soak(settings, faults, seed, progress.say, targets=names, parity=parity)
+        )
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-    raise typer.Exit(0 if result.clean else 1)
+    if not result.clean:
+        raise typer.Exit(1)
+    rmtree(home)
