@@ -71,7 +71,7 @@ def lines_of(run: Run) -> list[tuple[str, str]]:
     }
     reasons = values["metrics"].get("reasons", {})
     told = figures(values)
-    lines = [*about.items(), *((n, told[n] + _why(n, reasons)) for n in FIGURES)]
+    lines = [*about.items(), *((_label(n), told[n] + _why(n, reasons)) for n in FIGURES)]
     if run.reason:
         lines.append(("reason", run.reason.strip()))
     return lines
@@ -99,7 +99,8 @@ def readable(trips: Sequence[Row]) -> list[Row]:
     return [
         trip
         | {n: iso(trip[n]) if trip[n] else "open" for n in ("entry_time", "exit_time")}
-        | {n: _money(trip[n]) for n in ("fees", "pnl", "exit_price")}
+        | {n: _money(trip[n]) for n in ("fees", "pnl")}
+        | {n: _price(trip[n]) for n in ("entry_price", "exit_price")}
         for trip in trips
     ]
 
@@ -125,7 +126,7 @@ def print_comparison(runs: Sequence[Run], style: str) -> None:
     differ = [name for name in names if len({str(flat.get(name)) for flat in settings}) > 1]
     lines = [[name, *(str(flat.get(name, "-")) for flat in settings)] for name in differ]
     told = [figures(values) for values in rows]
-    lines += [[name, *(figure[name] for figure in told)] for name in FIGURES]
+    lines += [[_label(name), *(figure[name] for figure in told)] for name in FIGURES]
     columns = ("", *(run.run for run in runs))
     print_table(columns, lines, set(columns[1:]))
 
@@ -146,6 +147,11 @@ def print_sweep(runs: Sequence[Row], names: Sequence[str], by: str, style: str) 
             for values in ordered
         ]
     print_rows(style, columns, ordered, {*names, *columns[len(names) : -2]})
+
+
+def _label(name: str) -> str:
+    """Name a figure for eyes: those of time are written with their units."""
+    return name.replace("_ns", "_time")
 
 
 def _why(name: str, reasons: dict[str, str]) -> str:
@@ -171,6 +177,10 @@ def _duration(ns: int) -> str:
 
 def _money(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def _price(value: float | None) -> str:
+    return "-" if value is None else f"{value:.8g}"
 
 
 def _params(values: Row) -> str:
