@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
-from questdb import Protocol, Sender
 
 from deploy.bench.meter import Meter
 from deploy.bench.scratch import ECHO, PUBLISHED, reader, records_of, stored_table
@@ -81,6 +80,8 @@ async def publish(settings: Settings, work: Workload, meter: Meter) -> None:
 
 async def store(settings: Settings, work: Workload, meter: Meter) -> None:
     """``Sender.dataframe`` of frames that are ready, into a table like the one of the stage."""
+    from questdb import Protocol, Sender
+
     kind, rows = work.kind, settings.consume.batch_rows_max
     values = [record.value for record in await records_of(settings, work.topic(settings))]
     events = [e for e in map(input_decoder.decode, values) if isinstance(e, kind.events)]

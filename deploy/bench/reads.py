@@ -22,6 +22,7 @@ from consumers.store.reading.export import export
 from consumers.store.sinks.columns import join
 from consumers.store.sinks.trades import trade_columns
 from deploy.bench.large_store import MINUTES, LargeStore, large_store
+from deploy.bench.running import POLL_S
 from schemas.events import Trade
 from schemas.settings import Settings
 from schemas.tables import TICK_PRICES
@@ -188,9 +189,8 @@ async def _at_once(large: LargeStore, seconds: float) -> dict[str, float]:
     """Let many read while ticks are written; each asks again as soon as it is answered."""
     took: list[float] = []
     questions = [QUESTIONS[name] for name in ("page", "candles", "metadata")]
-    until = time.monotonic() + seconds
 
-    async def read(store: AsyncStore, reader: int) -> None:
+    async def read(store: AsyncStore, reader: int, until: float) -> None:
         for number, question in enumerate(islice(cycle(questions), reader, None)):
             if time.monotonic() > until:
                 return
@@ -198,29 +198,32 @@ async def _at_once(large: LargeStore, seconds: float) -> dict[str, float]:
             await store.call(question.ours, large, reader + number)
             took.append((time.perf_counter() - began) * 1e3)
 
+    writing = time.monotonic()
     async with (
         _writing(large) as written,
         AsyncStore(large.settings.questdb, connections_max=CONNECTIONS) as store,
     ):
         began = time.monotonic()
-        await asyncio.gather(*(read(store, reader) for reader in range(READERS)))
-        elapsed_s = time.monotonic() - began
-        rate = len(written) * WRITTEN_PER_S / WRITES_PER_S / elapsed_s
+        await asyncio.gather(*(read(store, reader, began + seconds) for reader in range(READERS)))
+        ended = time.monotonic()
+        rate = len(written) * WRITTEN_PER_S / WRITES_PER_S / (ended - writing)
     return {
         **_spread("concurrent", took),
-        "concurrent_answers_per_second": len(took) / elapsed_s,
+        "concurrent_answers_per_second": len(took) / (ended - began),
         "concurrent_written_per_second": rate,
     }
 
 
 @asynccontextmanager
 async def _writing(large: LargeStore) -> AsyncIterator[list[int]]:
-    """Write ticks all the while; give a list that has an item for each frame."""
+    """Write ticks all the while; give a list that has an item for each frame, the first already."""
     written: list[int] = []
     stop = Event()
     thread = Thread(target=_write, args=(large, written, stop), name="writer")
     thread.start()
     try:
+        while thread.is_alive() and not written:  # noqa: ASYNC110 - a thread sets no such event
+            await asyncio.sleep(POLL_S)
         yield written
     finally:
         stop.set()

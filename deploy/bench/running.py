@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from secrets import choice
 from typing import Final
 
@@ -22,6 +23,8 @@ from schemas.topics import TRADES
 
 POLL_S: Final = 0.05
 STILL_S_MAX: Final = 60.0
+GRACE_S: Final = 2.0
+"""To end: one that has just joined a group would wait for a member that was killed."""
 
 
 class StreamWorker:
@@ -54,20 +57,23 @@ class StreamWorker:
 async def stream_workers(settings: Settings, count: int = 1) -> AsyncIterator[list[StreamWorker]]:
     """Run stream workers that share the partitions; give them when each has its part."""
     async with AsyncExitStack() as running:
-        workers = []
+        workers: dict[int, Supervisor] = {}
         for number in range(count):
             port = next(port for port in iter(lambda: choice(AUTO_PORTS), None) if free(port))
             stream = settings.stream.model_copy(update={"metrics_port": port})
             home = settings.home / f"{settings.namespace}-stream-{number}"
             own = settings.model_copy(update={"stream": stream, "home": home})
-            service = worker_service("stream", own)
-            supervisor = Supervisor(service, home, lambda: None, Patience())
-            running.push_async_callback(supervisor.stop)
-            await supervisor.start()
-            assert supervisor.pid, "it was ready a moment ago"
-            workers.append(StreamWorker(supervisor.pid, port))
+            service = replace(worker_service("stream", own), grace_s=GRACE_S)
+            workers[port] = Supervisor(service, home, lambda: None, Patience())
+            running.push_async_callback(workers[port].stop)
+        await asyncio.gather(*(worker.start() for worker in workers.values()))
         await _wait_for_members(settings, count)
-        yield workers
+        yield [_running(worker, port) for port, worker in workers.items()]
+
+
+def _running(worker: Supervisor, port: int) -> StreamWorker:
+    assert worker.pid, "it was ready a moment ago"
+    return StreamWorker(worker.pid, port)
 
 
 async def wait_until_saved(settings: Settings) -> None:

@@ -10,7 +10,6 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
-from consumers.store.sql import database
 from deploy import kafka_admin
 from schemas.settings import Settings
 from schemas.tables import TIMES
@@ -146,6 +145,8 @@ async def _send_all(
 @contextmanager
 def stored_table(settings: Settings, like: str) -> Iterator[tuple[str, str]]:
     """Make a table like one of the store; give its name and its time column; drop it at the end."""
+    from consumers.store.sql import database
+
     table = f"bench_{like}"
     with database(settings.questdb) as db:
         db.execute(f"DROP TABLE IF EXISTS {table}")

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
-
-from consumers.store.sinks.books import book_columns, book_frame
-from consumers.store.sinks.columns import join
-from consumers.store.sinks.trades import trade_columns
 from deploy.bench.float_candle import INTERVALS
 from producers.feed import Observation
 from producers.feeds.simulated import SimulatedFeed
@@ -19,6 +14,9 @@ from schemas.sections import Simulated
 from schemas.settings import Settings
 from schemas.tables import TICK_ORDERBOOK, TICK_PRICES
 from schemas.topics import BOOKS, TRADES, Topic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RATE: Final = 2_000.0
 """Trades a second of market time, so that a candle of 1s of ten instruments holds 200."""
@@ -39,10 +37,15 @@ class Kind:
 
 
 def _trades(trades: Sequence[Trade]) -> pd.DataFrame:
+    from consumers.store.sinks.columns import join
+    from consumers.store.sinks.trades import trade_columns
+
     return join([trade_columns(trades)])
 
 
 def _books(books: Sequence[Book]) -> pd.DataFrame:
+    from consumers.store.sinks.books import book_columns, book_frame
+
     return book_frame([book_columns(books)])
 
 
