@@ -14,7 +14,7 @@ from msgspec.json import decode, encode
 
 from producers.feeds.sources import source_of
 from producers.order_books.order_book import LEVELS_MAX, OrderBook
-from producers.venue_server.book_words import WORDS, Told, Words, fields_of
+from producers.venue_server.sent_book_words import WORDS, Told, Words, fields_of
 from producers.venue_server.sent_levels import as_sent
 from schemas.codec import DECODE_ERRORS
 from schemas.errors import DataError

@@ -26,6 +26,8 @@ from schemas.events import NS_PER_S
 HOST: Final = "127.0.0.1"
 CLOSE_S_MAX: Final = 1.0
 """Time for a client to say goodbye."""
+LOOK_S: Final = 0.1
+"""How soon a delay that is changed is heeded."""
 SUBSCRIBING_S: Final = 0.05
 """From the first subscription to the first frame: the others of that client come meanwhile."""
 
@@ -116,10 +118,13 @@ class VenueServer:
         began, first = clock(), None
         for ts_recv, frame in self._frames:
             first = ts_recv if first is None else first
-            since = 0.0 if self._speed is None else (ts_recv - first) / NS_PER_S / self._speed
-            late = began + since + self.delay_s - clock()
-            if self._speed is not None or late > 0:
-                await asyncio.sleep(max(0.0, late))
+            if self._speed is None:
+                due = began
+            else:
+                due = began + (ts_recv - first) / NS_PER_S / self._speed
+                await asyncio.sleep(0)
+            while (wait_s := due + self.delay_s - clock()) > 0:  # noqa: ASYNC110 - it may be changed
+                await asyncio.sleep(min(wait_s, LOOK_S))
             await self.tell(frame)
         self.over.set()
 
