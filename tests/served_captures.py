@@ -74,7 +74,7 @@ def _as_kraken_v2(frames: Iterator[bytes]) -> Iterator[bytes]:
         bids, asks = (
             [(row[0], row[1]) for row in fields.get(name + "s" * fresh, [])] for name in "ba"
         )
-        checksum = int(fields["c"]) if "c" in fields else _kraken_checksum(bids, asks)
+        checksum = int(fields["c"]) if "c" in fields else kraken_checksum(bids, asks)
         told = [
             ",".join(f'{{"price":{price},"qty":{size}}}' for price, size in side)
             for side in (bids, asks)
@@ -86,7 +86,7 @@ def _as_kraken_v2(frames: Iterator[bytes]) -> Iterator[bytes]:
         ).encode()
 
 
-def _kraken_checksum(*sides: list[tuple[str, str]]) -> int:
+def kraken_checksum(*sides: list[tuple[str, str]]) -> int:
     book = KrakenBook(1_000)
     bids, asks = ([checked_level(*level) for level in side] for side in sides)
     book.take(Change(instrument="X", ts_event=0, ts_recv=0, bids=bids, asks=asks, fresh=True))
