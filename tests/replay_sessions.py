@@ -17,6 +17,8 @@ from producers.feed import Lost, Restored
 from producers.feeds.recorded import RecordedFeed
 from producers.produce import produce
 from producers_builders import ListFeed, seen_book, seen_trade
+from producers_topics import events_of
+from schemas.events import Control, Trade
 from schemas.health import Health
 
 STORED_S_MAX = 120
@@ -83,3 +85,19 @@ async def until(condition):
     async with asyncio.timeout(STORED_S_MAX):
         while not await condition():  # noqa: ASYNC110 - other processes tell no event
             await asyncio.sleep(0.05)
+
+
+async def check_topic(own, stored, session):
+    """Compare what a plain consumer finds with what is stored: order, times, nothing twice."""
+    wanted = {e.seq: e for e in stored.events(session) if isinstance(e, Trade)}
+    found = {}
+    for lane in (await events_of(own)).values():
+        places = [(event.epoch, event.seq) for event in lane]
+        assert places == sorted(set(places))
+        newest = lane[-1].epoch
+        assert isinstance(lane[-1], Control)
+        found |= {e.seq: e for e in lane if isinstance(e, Trade) and e.epoch == newest}
+    assert found.keys() == wanted.keys()
+    for seq, trade in found.items():
+        trade.epoch = 0
+        assert trade == wanted[seq]

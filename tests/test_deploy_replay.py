@@ -25,15 +25,14 @@ from deploy.replays.replaying import Run, Stage, replay
 from deploy.replays.runs import last_status, remove_run, run_settings, run_topics, worker_file
 from deploy_builders import run
 from market_files import DATA
-from producers_topics import events_of
-from replay_sessions import CAPTURES, record, until
+from replay_sessions import CAPTURES, check_topic, record, until
 from schemas.errors import (
     AlreadyRunningError,
     SettingsError,
     UnavailableError,
     UnknownNameError,
 )
-from schemas.events import NS_PER_S, Control, Start, Trade
+from schemas.events import NS_PER_S, Control, Start
 from schemas.replay_control import Plan, Resume, Seek, SetSpeed, replay_namespace
 from schemas.settings import as_environment, child_environment
 from schemas.topics import INPUTS
@@ -287,19 +286,3 @@ def follow(script, status, inbox):
             script.pop(0)
             for command in commands:
                 inbox.put(command)
-
-
-async def check_topic(own, stored, session):
-    """Compare what a plain consumer finds with what is stored: order, times, nothing twice."""
-    wanted = {e.seq: e for e in stored.events(session) if isinstance(e, Trade)}
-    found = {}
-    for lane in (await events_of(own)).values():
-        places = [(event.epoch, event.seq) for event in lane]
-        assert places == sorted(set(places))
-        newest = lane[-1].epoch
-        assert isinstance(lane[-1], Control)
-        found |= {e.seq: e for e in lane if isinstance(e, Trade) and e.epoch == newest}
-    assert found.keys() == wanted.keys()
-    for seq, trade in found.items():
-        trade.epoch = 0
-        assert trade == wanted[seq]
