@@ -20,7 +20,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from subprocess import PIPE
@@ -29,7 +29,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from deploy.bench.ccxt_exchange import CcxtClient
-from deploy.bench.following import follow, reading
+from deploy.bench.following import POLL_S, follow, reading
 from deploy.bench.made_market import FIRST_MS, UPDATE_EVERY
 from deploy.bench.meter import Meter
 from deploy.bench.venue_frames import WORDS, frames
@@ -58,28 +58,35 @@ class Held(NamedTuple):
 
 
 async def venue(name: str, count: int) -> str:
-    """Serve made frames until stdin ends; the first line that is written is the port."""
-    told, replies = _made(name, count), {}
+    """Serve made frames until stdin ends; the first line that is written is the port.
+
+    Behind the first update it waits for a line: its client has a book, and can take the rest.
+    """
+    told, server = _made(name, count), VenueServer(name, ())
     if SOURCES[name].snapshot_path is not None:
         framed = msgspec.json.decode(told.pop(0), type=dict[str, msgspec.Raw])
-        replies[WORDS[name].symbol] = bytes(framed["data"])
-    received = ((FIRST_MS * NS_PER_MS, frame) for frame in told)
-    server = VenueServer(name, received, speed=None)
-    server.snapshots |= replies
+        server.snapshots[WORDS[name].symbol] = bytes(framed["data"])
     async with server.serve() as port:
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
+        await _until(lambda: bool(server.clients))
+        for number, frame in enumerate(told):
+            if number == UPDATE_EVERY:
+                await asyncio.to_thread(sys.stdin.readline)
+            await server.tell(frame)
         await asyncio.to_thread(sys.stdin.read)
     return f"{server.told}\n"
 
 
 async def product(name: str, count: int) -> str:
     """Record a venue as the command does, until all that its frames hold is on Kafka."""
-    async with _served(name, count) as here:
+    async with _served(name, count) as (here, begin):
         held, meter, stop = _held(name, count), Meter(), asyncio.Event()
         settings, feed = load_settings(), _feed_of(name, here)
         recording = asyncio.create_task(produce(feed, settings, Health("kafka"), stop))
         trades, books = (reading(RECEIVED, "produce", topic.name) for topic in (TRADES, BOOKS))
+        await _until(lambda: recording.done() or books() > 0)
+        begin()
         await follow(recording, meter, lambda: trades() + books(), held.trades + held.books)
         stop.set()
         summary = await recording
@@ -91,11 +98,14 @@ async def product(name: str, count: int) -> str:
 
 async def feed(name: str, count: int) -> str:
     """Take what the feed of a venue tells, and do nothing with it."""
-    async with _served(name, count) as here:
-        held, meter, ticks = _held(name, count), Meter(), 0
+    async with _served(name, count) as (here, begin):
+        held, meter, ticks, begun = _held(name, count), Meter(), 0, False
         async with aclosing(_feed_of(name, here).observations()) as batches:  # type: ignore[type-var] # a generator
             async for batch in batches:
                 ticks += sum(isinstance(observation, Tick) for observation in batch)
+                if not begun and any(isinstance(observation, Book) for observation in batch):
+                    begun = True
+                    begin()
                 if ticks:
                     meter.mark(ticks)
                 if ticks == held.trades + held.books:
@@ -106,10 +116,12 @@ async def feed(name: str, count: int) -> str:
 
 async def ccxt(name: str, count: int) -> str:
     """Let ccxt read a venue until it has the last trade; its book must be the market's."""
-    async with _served(name, count) as here:
+    async with _served(name, count) as (here, begin):
         held, meter = _held(name, count), Meter()
         client = CcxtClient(name, WORDS[name].symbol, here)
         reading_all = asyncio.create_task(client.read(held.last_trade))
+        await _until(lambda: reading_all.done() or client.has_book)
+        begin()
         await follow(reading_all, meter, lambda: client.frames)
         await client.close()
     assert client.best == held.best, f"{name}: ccxt has another book"
@@ -117,18 +129,24 @@ async def ccxt(name: str, count: int) -> str:
 
 
 @asynccontextmanager
-async def _served(name: str, count: int) -> AsyncIterator[str]:
-    """Run a venue in a process of its own; give its host and port."""
+async def _served(name: str, count: int) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """Run a venue in a process of its own; give its host and port, and what lets it begin."""
     command = (sys.executable, "-P", "-m", "deploy.bench.captured_live", "venue", name, str(count))
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-    assert process.stdin is not None, "it is a pipe"
+    stdin = process.stdin
+    assert stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"
     try:
         port = int(await process.stdout.readline())
-        yield f"{HOST}:{port}"
+        yield f"{HOST}:{port}", lambda: stdin.write(b"\n")
     finally:
-        process.stdin.close()
+        stdin.close()
         await process.wait()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - a counter tells no event
+        await asyncio.sleep(POLL_S)
 
 
 def _feed_of(name: str, here: str) -> WatchedFeed:

@@ -110,6 +110,11 @@ class CcxtClient:
                 task.cancel()
 
     @property
+    def has_book(self) -> bool:
+        book = self._exchange.orderbooks.get(self._peer.symbol)
+        return bool(book and book["bids"])
+
+    @property
     def best(self) -> tuple[float, float]:
         """The best bid and ask."""
         return _best(self._exchange, self._peer)
