@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -37,7 +39,6 @@ from schemas.errors import TickerplantError
 
 app = typer.Typer(
     name="tickerplant",
-    help="Market data through Kafka and Faust into QuestDB: exact candles, honest gaps.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -68,6 +69,23 @@ for commands in (
     worker,
 ):
     commands.register(app)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - called by typer
+    if wanted:
+        sys.stdout.write(f"tickerplant {version('tickerplant')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print and exit."),
+    ] = False,
+) -> None:
+    """Market data through Kafka and Faust into QuestDB: exact candles, honest gaps."""
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -123,13 +123,16 @@ class File:
         return names
 
 
-def files() -> Iterator[File]:
+@cache
+def files() -> list[File]:
     roots = [ROOT / "docs", *(ROOT / package for package in PACKAGES)]
     found = [path for root in roots for path in root.rglob("*")]
     found += [*ROOT.glob("*"), *(ROOT / ".ci").glob("*")]
-    for path in sorted(found):
-        if path.is_file() and path.suffix != ".pyc" and path.name != "LICENSE":
-            yield File(path.relative_to(ROOT).as_posix(), path.read_text())
+    return [
+        File(path.relative_to(ROOT).as_posix(), path.read_text())
+        for path in sorted(found)
+        if path.is_file() and path.suffix != ".pyc" and path.name != "LICENSE"
+    ]
 
 
 def stages_meet_on_topics(file: File) -> Iterator[str]:

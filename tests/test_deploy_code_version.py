@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
+from typer.testing import CliRunner
 
 from deploy.backtests.code_version import PACKAGES, ROOT, code_hash, code_version
+from deploy.cli import app
 
 
 def sources(root, text="x = 1\n"):
@@ -29,3 +33,9 @@ def test_the_version_is_of_this_code(tmp_path):
     assert code_version().endswith(f"+{code_hash(ROOT)[:12]}")
     with pytest.raises(FileNotFoundError, match="no source files of schemas"):
         code_hash(tmp_path)
+
+
+def test_the_command_line_tells_its_version():
+    found = CliRunner().invoke(app, ["--version"])
+
+    assert (found.exit_code, found.stdout) == (0, f"tickerplant {version('tickerplant')}\n")

@@ -95,7 +95,9 @@ async def test_changes_of_books_are_recorded_if_wanted(settings: Settings) -> No
 
         summary = msgspec.json.decode(run(own, *command).stdout)
 
-    books = [e for lane in (await events_of(own, "books")).values() for e in lane if isinstance(e, Book)]
+    books = [
+        e for lane in (await events_of(own, "books")).values() for e in lane if isinstance(e, Book)
+    ]
     whole = sum(book.snapshot for book in books)
     assert len(books) == summary["books"]
     # One of each of the ten instruments, and perhaps again because 10 s have passed.
