@@ -259,8 +259,9 @@ async def test_a_venue_is_recorded_over_a_connection_and_ccxt_reads_the_same_bes
 ) -> None:
     figures = await capture_live(settings, 10_000, lambda _: None, ("BINANCE",))
 
-    cases = ("product", "feed", "ccxt") if find_spec("ccxt") else ("product", "feed")
-    measured = {f"binance_{case}_{of}" for case in cases for of in ("cpu_us", "frames_per_second")}
-    compared = {f"binance_{case}_times_ccxt" for case in ("product", "feed") if "ccxt" in cases}
+    cases, peers = ("product", "feed"), ("by_hand", "ccxt") if find_spec("ccxt") else ()
+    of = ("cpu_us", "frames_per_second")
+    measured = {f"binance_{case}_{what}" for case in (*cases, *peers) for what in of}
+    compared = {f"binance_{case}_times_{peer}" for case, peer in zip(cases, peers, strict=False)}
     assert figures.keys() == measured | compared
     assert all(figure > 0 for figure in figures.values()), figures

@@ -13,6 +13,7 @@ from producers.feed import Lost, Note, Rejected, Restored
 from producers.feeds.live import LiveFeed
 from producers.feeds.source import RefusedError
 from producers.feeds.sources import SOURCES
+from producers.raw.capture import read_frames
 from producers.raw.raw_frames import RawFrames
 from producers.venue_server.server import VenueServer
 from schemas import metrics
@@ -183,4 +184,6 @@ async def test_a_disk_that_fills_up_under_way_is_said_once_and_what_was_stored_i
     (note,) = (o for o in found if isinstance(o, Note))
     assert "No space left" in note.reason
     assert sum(isinstance(o, Trade) for o in found) == 5
-    assert list(tmp_path.glob("*/*.raw.zst"))
+    (file,) = tmp_path.glob("*/*.raw.zst")
+    kept = [frame for _, frame in read_frames(file)]
+    assert [b'"trade_id":%d,' % n in frame for n, frame in enumerate(kept[-2:], 1)] == [True, True]

@@ -52,15 +52,15 @@ async def capture_live(
     async with scratch_namespace(settings) as own:
         for venue in venues:
             found = {}
-            for case in _with_ccxt("product", "feed"):
+            for case in _with_ccxt("product", "feed", peers=("ccxt", "by_hand")):
                 span = found[case] = await run_captured_live(case, own, venue, _frames(ticks))
                 figures[f"{venue.lower()}_{case}_cpu_us"] = span.cpu_us
                 figures[f"{venue.lower()}_{case}_frames_per_second"] = span.per_second
                 tell(f"{venue}: {case} {span.cpu_us:.1f} us, {span.per_second:,.0f} frames/s")
             if "ccxt" in found:
-                for case in ("product", "feed"):
-                    times = found["ccxt"].cpu_us / found[case].cpu_us
-                    figures[f"{venue.lower()}_{case}_times_ccxt"] = times
+                for case, peer in (("product", "by_hand"), ("feed", "ccxt")):
+                    times = found[peer].cpu_us / found[case].cpu_us
+                    figures[f"{venue.lower()}_{case}_times_{peer}"] = times
     return figures
 
 
@@ -73,8 +73,8 @@ async def capture_memory(ticks: int, tell: Tell) -> dict[str, float]:
     return {"frames": count, "rss_mb": memory.rss_mb[-1], "growth_mb": memory.growth_mb}
 
 
-def _with_ccxt(*cases: str) -> tuple[str, ...]:
-    return (*cases, "ccxt") if importlib.util.find_spec("ccxt") else cases
+def _with_ccxt(*cases: str, peers: tuple[str, ...] = ("ccxt",)) -> tuple[str, ...]:
+    return (*cases, *peers) if importlib.util.find_spec("ccxt") else cases
 
 
 def _frames(ticks: int) -> int:

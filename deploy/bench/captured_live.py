@@ -9,6 +9,8 @@ has acknowledged all. ``feed`` is the part of it before the recorder: no order, 
 ``ccxt`` is ccxt's own client: network, decoding and ``handle_message``, which puts trades into a
 ring and levels into a book. It checks no checksum, stores and publishes nothing, and nobody takes
 what it has: each ``watch_*`` is called once, to subscribe. So it is ``feed`` that does the same.
+``by_hand`` is ``product`` as one writes it around ccxt in an afternoon: each trade and the 20 best
+levels after each change go through orjson and aiokafka's ``send``. Nothing is checked or kept.
 
 All use asyncio's own loop. CPU is of the case's process; on the wall clock, the venue and Kafka
 share its processors. The settings come in the environment. Each prints a ``Span`` of frames.
@@ -20,18 +22,22 @@ import asyncio
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from subprocess import PIPE
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import orjson
+from aiokafka import AIOKafkaProducer
 
 from deploy.bench.ccxt_exchange import CcxtClient
 from deploy.bench.following import POLL_S, follow, reading
 from deploy.bench.made_market import FIRST_MS, UPDATE_EVERY
 from deploy.bench.meter import Meter
+from deploy.bench.scratch import PUBLISHED
 from deploy.bench.venue_frames import WORDS, frames
 from deploy.capture.watching import Watch, WatchedFeed
 from producers.feeds.live import LiveFeed
@@ -128,6 +134,42 @@ async def ccxt(name: str, count: int) -> str:
     return meter.line()
 
 
+async def by_hand(name: str, count: int) -> str:
+    """Let ccxt read a venue, and send what it has until the last trade is on Kafka."""
+    settings = load_settings()
+    servers, topic = settings.kafka.servers, f"{settings.namespace}.{PUBLISHED}"
+    async with (
+        _served(name, count) as (here, begin),
+        AIOKafkaProducer(bootstrap_servers=servers, compression_type="lz4") as producer,
+    ):
+        held, meter, sent = _held(name, count), Meter(), 0
+        waiting: deque[Any] = deque()
+        client = CcxtClient(name, WORDS[name].symbol, here, waiting.append)
+
+        async def send_all() -> None:
+            nonlocal sent
+            while True:
+                while waiting:
+                    await producer.send(topic, orjson.dumps(waiting.popleft()), key=b"0")
+                    sent += 1
+                await asyncio.sleep(POLL_S)
+
+        sending = asyncio.create_task(send_all())
+        reading_all = asyncio.create_task(client.read(held.last_trade))
+        await _until(lambda: reading_all.done() or client.has_book)
+        begin()
+        await follow(reading_all, meter, lambda: sent)
+        await _until(lambda: sending.done() or not waiting)
+        await producer.flush()
+        meter.mark(sent)
+        meter.settle()
+        sending.cancel()
+        await client.close()
+    assert sent > held.trades + held.books - 1, f"{name}: {sent} sent"
+    assert client.best == held.best, f"{name}: ccxt has another book"
+    return meter.line()
+
+
 @asynccontextmanager
 async def _served(name: str, count: int) -> AsyncIterator[tuple[str, Callable[[], None]]]:
     """Run a venue in a process of its own; give its host and port, and what lets it begin."""
@@ -173,7 +215,13 @@ def _held(name: str, count: int) -> Held:
     return Held(len(trades), len(books), trades[-1].trade_id or "", best)
 
 
-CASES: Final = {"venue": venue, "product": product, "feed": feed, "ccxt": ccxt}
+CASES: Final = {
+    "venue": venue,
+    "product": product,
+    "feed": feed,
+    "ccxt": ccxt,
+    "by_hand": by_hand,
+}
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from deploy.bench.made_market import Market
@@ -22,6 +23,7 @@ class Peer(NamedTuple):
 
 
 POLL_S: Final = 0.01
+LEVELS: Final = 20
 SPOT_SYMBOL: Final = "BTC/USDT"
 PEERS: Final = {
     binance.SPOT: Peer("binance", SPOT_SYMBOL, "wss://stream.binance.com:9443/stream", True),
@@ -76,9 +78,13 @@ class CcxtReader:
 class CcxtClient:
     """ccxt's own client of a venue that is served at ``here``; needs a running loop."""
 
-    def __init__(self, venue: str, market_id: str, here: str) -> None:
+    def __init__(
+        self, venue: str, market_id: str, here: str, taken: Callable[[Any], None] | None = None
+    ) -> None:
+        """``taken`` is told each trade, and after each other frame the best levels of the book."""
         self.frames = 0
         """So far, the venue's answers too."""
+        self._newest: Any = None
         self._peer = peer = PEERS[venue]
         self._exchange = exchange = _exchange(peer, market_id)
         exchange.urls = redirected(exchange.urls, f"ws://{here}", f"http://{here}")
@@ -89,6 +95,8 @@ class CcxtClient:
         def counted(client: Any, message: Any) -> None:
             self.frames += 1
             handle(client, message)
+            if taken is not None:
+                taken(self._told())
 
         exchange.handle_message = counted
 
@@ -108,6 +116,16 @@ class CcxtClient:
         finally:
             for task in asked:
                 task.cancel()
+
+    def _told(self) -> Any:
+        """Return what the last frame held: one trade, or a change of the book."""
+        symbol = self._peer.symbol
+        trades = self._exchange.trades.get(symbol)
+        if trades and trades[-1] is not self._newest:
+            self._newest = trades[-1]
+            return self._newest
+        book = self._exchange.orderbooks.get(symbol) or {"bids": [], "asks": []}
+        return {"symbol": symbol} | {side: book[side][:LEVELS] for side in ("bids", "asks")}
 
     @property
     def has_book(self) -> bool:

@@ -23,6 +23,8 @@ GONE: Final = (aiohttp.ClientError, OSError, TimeoutError)
 PASSING: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 """Refusals that are over in a while; any other status from 400 to 499 is not."""
 BLOCK_BYTES: Final = 65_536
+TEXT: Final = aiohttp.WSMsgType.TEXT
+BINARY: Final = aiohttp.WSMsgType.BINARY
 
 
 class UnansweredError(UnavailableError):
@@ -71,10 +73,12 @@ class Connection:
     async def read(self) -> None:
         """Hand on what comes; raises ``ConnectionLostError`` when nothing can come any more."""
         async for message in self._socket:
-            if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
-                data = message.data
-                await self._receive(data.encode() if isinstance(data, str) else data)
-            elif message.type is aiohttp.WSMsgType.ERROR:
+            kind = message.type
+            if kind is TEXT:
+                await self._receive(message.data.encode())
+            elif kind is BINARY:
+                await self._receive(message.data)
+            elif kind is aiohttp.WSMsgType.ERROR:
                 raise self._broken(message.data)
         code = self._socket.close_code
         raise ConnectionLostError("the venue closed the connection", f"code {code}")

@@ -170,7 +170,8 @@ class Link:
 
     async def _receive(self, frame: bytes) -> None:
         ts_recv = self._venue.now_ns()
-        await self._patience()
+        if len(self.queue) == self._venue.settings.frames_max:
+            await self._patience()
         try:
             room = self.queue.put(ts_recv, frame)
         except StackError as error:
@@ -193,8 +194,7 @@ class Link:
 
     async def _patience(self) -> None:
         """Wait a moment for room in memory, once before frames begin to go to the file."""
-        if len(self.queue) == self._venue.settings.frames_max:
-            self._room.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_S):
-                    await self._room.wait()
+        self._room.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._room.wait()

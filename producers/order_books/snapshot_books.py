@@ -37,13 +37,13 @@ class SnapshotBooks:
         sides: tuple[list[Level], list[Level]],
     ) -> list[Observation]:
         """Begin a book; tell what the updates that waited for it have made of it."""
-        book = self._books.setdefault(instrument, BookBuilder())
+        book = self._book(instrument)
         waited = book.reset(last_id, *sides)
         return [o for update in waited for o in self.update(instrument, ts_recv, update)]
 
     def update(self, instrument: str, ts_recv: int, update: Update) -> list[Observation]:
         """Apply an update and tell what there is to tell."""
-        book = self._books.setdefault(instrument, BookBuilder())
+        book = self._book(instrument)
         outcome = book.apply(update)
         if outcome is Outcome.BROKEN:
             reason = f"book chain broken before update {update.last_id}"
@@ -58,3 +58,9 @@ class SnapshotBooks:
             return [seen]
         self._lost.discard(instrument)
         return [book_rebuilt(instrument, ts_recv, update.ts_event), seen]
+
+    def _book(self, instrument: str) -> BookBuilder:
+        book = self._books.get(instrument)
+        if book is None:
+            book = self._books[instrument] = BookBuilder()
+        return book

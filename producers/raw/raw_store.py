@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -36,7 +37,11 @@ class RawStore:
         if connection != self._connection:
             self._connection = connection
             self.mark(ts_recv, CONNECTION_MARK + b"%d" % connection)
-        self._try(lambda frames: frames.append(ts_recv, frame))
+        if self._frames is not None:
+            try:
+                self._frames.append(ts_recv, frame)
+            except StackError as error:
+                self._end(self._frames, error)
 
     def mark(self, ts_recv: int, mark: bytes) -> None:
         """Store a mark."""
@@ -57,7 +62,12 @@ class RawStore:
         try:
             act(self._frames)
         except StackError as error:
-            log.error("raw frames are stored no more why=%s", error)  # noqa: TRY400 - no bug of ours
-            ERRORS.labels("produce", "raw").inc()
-            self._frames = None
-            self._faults.append(f"raw frames end: {error}"[:300])
+            self._end(self._frames, error)
+
+    def _end(self, frames: RawFrames, error: StackError) -> None:
+        log.error("raw frames are stored no more why=%s", error)
+        ERRORS.labels("produce", "raw").inc()
+        self._frames = None
+        with suppress(StackError):
+            frames.close()
+        self._faults.append(f"raw frames end: {error}"[:300])
