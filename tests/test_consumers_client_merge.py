@@ -195,6 +195,19 @@ def test_gaps_of_others_are_told_neither_by_the_store_nor_by_a_topic():
     assert [event.seq for event in given(merge)] == [7]
 
 
+def test_a_candle_that_was_stored_before_its_topic_was_noted_is_told_once():
+    merge = Merge([CANDLES], lambda event: True)
+    merge.begin(SESSION, {CANDLES: Place()})
+    first, second = candle(0, seq=3), candle(1, seq=5)
+    merge.recall(CANDLES, structs.replace(first, epoch=0))
+
+    for event in (start(), first, clock(1, seq=3), second, clock(2, seq=5)):
+        merge.take(CANDLES, 0, event)
+
+    told = [event.seq for event in given(merge) if isinstance(event, Candle)]
+    assert told == [3, 5]
+
+
 def test_what_one_topic_had_stored_beyond_another_is_told_in_its_place():
     events = numbered(*(one(n / 10) for n in range(1, 7) for one in (trade, book)), clock(1))
     trades, books = ([e for e in events if type(e) is kind] for kind in (Trade, Book))

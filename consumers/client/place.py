@@ -49,6 +49,7 @@ class Place:
     def take(self, event: Event) -> bool:
         """Move on to an event; False if it was here before."""
         order = self.order
+        begun = order.epoch > 0
         if self.foreign:
             order.epoch, self.foreign = event.epoch, False
         self.passed = False
@@ -62,8 +63,8 @@ class Place:
             return self.by_rows and isinstance(event, Control) and event.epoch == order.epoch
         self.by_rows = False
         order.ended = type(event) is End
-        if type(event) is Start:
-            self.told.clear()
+        if type(event) is Start and begun:
+            self.told.clear()  # it tells all anew
         elif self.told:
             self.told = {name: seq for name, seq in self.told.items() if seq > event.seq}
         return True
