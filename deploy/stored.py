@@ -10,7 +10,7 @@ from consumers.store.sql import database
 from deploy import kafka_admin
 from schemas.errors import TimedOutError, UnavailableError
 from schemas.settings import Settings
-from schemas.topics import BARS, BOOKS, LATE, QUOTES, TRADES, Topic
+from schemas.topics import BARS, BOOKS, LATE, QUOTES, SESSIONS, TRADES, Topic
 from streams.flow import flows_of
 
 POLL_S = 0.1
@@ -41,6 +41,9 @@ async def wait_stored(
         for partition, offset in partitions.items()
     }
     await wait_taken(settings, ends, seconds=seconds, tell=tell)
+    # Who does not know that it has ended refuses to replay it.
+    catalogue = await kafka_admin.log_ends(settings, _full_names(settings, (SESSIONS,)))
+    await reach(settings, settings.store_group, catalogue, seconds, tell)
     await asyncio.to_thread(_wait_applied, settings)
 
 

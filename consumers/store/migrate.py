@@ -24,6 +24,8 @@ FOLDER = files("consumers.store") / "migrations"
 
 DONE_BEFORE = ("statement is either no-op", "duplicate column")
 """QuestDB 9.3 says so of ADD COLUMN IF NOT EXISTS: the column exists, or another was quicker."""
+BUSY = "table busy"
+"""A table without a log has one writer at a time."""
 APPLIED_S_MAX = 60.0
 POLL_S = 0.02
 # A suspended table applies nothing until somebody resumes it.
@@ -118,16 +120,30 @@ def _apply(db: Database, migration: Migration) -> int:
     started = time.monotonic()
     _run(db, migration)
     duration_ms = round((time.monotonic() - started) * 1000)
-    db.execute(
-        "INSERT INTO schema_migrations VALUES"
-        " (%(version)s, %(name)s, %(checksum)s, systimestamp_ns(), %(duration_ms)s)",
-        version=migration.version,
-        name=migration.name,
-        checksum=migration.checksum,
-        duration_ms=duration_ms,
-    )
+    _remember(db, migration, duration_ms)
     log.info("migration applied version=%d name=%s", migration.version, migration.name)
     return duration_ms
+
+
+def _remember(db: Database, migration: Migration, duration_ms: int) -> None:
+    """Add the row of a migration, when another process that adds one is done."""
+    deadline = time.monotonic() + APPLIED_S_MAX
+    while True:
+        try:
+            db.execute(
+                "INSERT INTO schema_migrations VALUES"
+                " (%(version)s, %(name)s, %(checksum)s, systimestamp_ns(), %(duration_ms)s)",
+                version=migration.version,
+                name=migration.name,
+                checksum=migration.checksum,
+                duration_ms=duration_ms,
+            )
+        except RejectedError as error:
+            if BUSY not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def _run(db: Database, migration: Migration) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from consumers.store.reading import Store
+from deploy import kafka_admin
 from deploy.bench.scratch import PUBLISHED, reader, records_of, scratch_namespace
 from deploy.bench.workload import KINDS, MarketFeed, Workload, with_market
 from deploy.local.supervisor import Patience, Supervisor
@@ -27,7 +28,7 @@ from schemas.events import Tick
 from schemas.health import Health
 from schemas.replay_control import Plan, ReplayStatus
 from schemas.settings import Settings
-from schemas.topics import TRADES
+from schemas.topics import SESSIONS, TRADES
 
 TIMED_RATE: Final = 200.0
 TIMED_S: Final = 6.0
@@ -66,6 +67,8 @@ async def _stored(settings: Settings, ticks: int) -> str:
             for topic, partitions in summary.end_offsets.items()
             for partition, offset in partitions.items()
         }
+        # Until its end is stored, too, it cannot be replayed.
+        ends |= await kafka_admin.log_ends(settings, [SESSIONS.full_name(settings.namespace)])
         await reach(settings, settings.store_group, ends, STILL_S_MAX, lambda _: None)
     finally:
         await worker.stop()
