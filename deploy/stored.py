@@ -35,16 +35,21 @@ async def wait_stored(
     ``end_offsets`` has the offset of ``end`` by topic and partition, ``tell`` is given the number
     of records still to go. Raises ``TimedOutError`` if nothing moves for ``seconds``.
     """
-    ends = {
-        (topic, partition): offset + 1
-        for topic, partitions in end_offsets.items()
-        for partition, offset in partitions.items()
-    }
+    ends = ends_of(end_offsets)
     await wait_taken(settings, ends, seconds=seconds, tell=tell)
     # Who does not know that it has ended refuses to replay it.
     catalogue = await kafka_admin.log_ends(settings, _full_names(settings, (SESSIONS,)))
     await reach(settings, settings.store_group, catalogue, seconds, tell)
     await asyncio.to_thread(_wait_applied, settings)
+
+
+def ends_of(end_offsets: Mapping[str, Mapping[int, int]]) -> dict[kafka_admin.Place, int]:
+    """Return the offset behind each ``end`` record: who has committed it has read all."""
+    return {
+        (topic, partition): offset + 1
+        for topic, partitions in end_offsets.items()
+        for partition, offset in partitions.items()
+    }
 
 
 async def wait_taken(

@@ -12,10 +12,11 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from consumers.backtest.inputs import StoredBars
+from msgspec import structs
+
 from consumers.store.reading import Store
 from deploy.backtests.page import page
-from deploy.backtests.plans import plan_of
+from deploy.backtests.plans import bars_of, plan_of
 from deploy.times import iso
 from schemas.errors import SettingsError
 from schemas.events import NS_PER_S
@@ -161,7 +162,7 @@ def _bars(store: Store, run: Run, instrument: str) -> list[_Bar]:
     """Return the bars that a run was fed; of sessions those that make about a picture full."""
     plan, since, until = plan_of(run), run.since or 0, run.until or 0
     if not run.sessions:
-        stored = StoredBars(store, plan.interval, (since, until), plan.source, plan.adjustment)
+        stored = bars_of(store, structs.replace(plan, since=since, until=until))
         return [
             _Bar(*(getattr(bar, name) for name in _Bar._fields)) for bar in stored.of(instrument)
         ]

@@ -19,7 +19,7 @@ from deploy.local.supervisor import Patience, Supervisor
 from deploy.local.workers import worker_beside
 from deploy.replays.recordings import StoredRecordings, stored_recordings
 from deploy.replays.replaying import quick_turns
-from deploy.stored import reach
+from deploy.stored import ends_of, reach
 from producers.produce import produce
 from producers.replay.inbox import Inbox
 from producers.replay.play import Before, Replay
@@ -62,11 +62,7 @@ async def _stored(settings: Settings, ticks: int) -> str:
     try:
         feed = MarketFeed(settings, Workload(KINDS["trades"], ticks))
         summary = await produce(feed, settings, Health(), asyncio.Event())
-        ends = {
-            (topic, partition): offset + 1
-            for topic, partitions in summary.end_offsets.items()
-            for partition, offset in partitions.items()
-        }
+        ends = ends_of(summary.end_offsets)
         # Until its end is stored, too, it cannot be replayed.
         ends |= await kafka_admin.log_ends(settings, [SESSIONS.full_name(settings.namespace)])
         await reach(settings, settings.store_group, ends, STILL_S_MAX, lambda _: None)

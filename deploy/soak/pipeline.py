@@ -266,11 +266,12 @@ def main(
 
     What is left of a stack that was not clean stays, with its logs.
     """
-    for name in targets.split(","):
+    names = targets.split(",")
+    for name in names:
         if name not in TARGETS:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(TARGETS)}")
     home = mkdtemp(prefix="tickerplant-soak-")
-    settings, names = soak_settings(home, rate), targets.split(",")
+    settings = soak_settings(home, rate)
     with Shown() as progress:
         ensure_jars(settings.cache, progress)
         progress.say(f"in {home}")

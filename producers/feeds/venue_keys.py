@@ -6,6 +6,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -21,7 +22,7 @@ FOUND_MIN: Final = 8
 """What is shorter, or a number, could be in any frame by chance."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VenueKeys:
     """What a source tells its venue of who asks, by the names that ccxt has for it."""
 
@@ -60,18 +61,25 @@ class VenueKeys:
 
     def masked(self, text: str) -> str:
         """Return a text without what was given, however it was quoted."""
-        for value in sorted(self.given.values(), key=len, reverse=True):
-            for form in _forms(value):
-                text = text.replace(form, MASK)
+        for form in self._hidden:
+            text = text.replace(form, MASK)
         return text
 
     def masked_frame(self, frame: bytes) -> bytes:
         """Return a frame without what was given, where it cannot be there by chance."""
-        for value in self.given.values():
-            if len(value) >= FOUND_MIN and not value.isdecimal():
-                for form in _forms(value):
-                    frame = frame.replace(form.encode(), MASK.encode())
+        for form in self._hidden_in_frames:
+            frame = frame.replace(form, MASK.encode())
         return frame
+
+    @cached_property
+    def _hidden(self) -> list[str]:
+        values = sorted(self.given.values(), key=len, reverse=True)
+        return [form for value in values for form in _forms(value)]
+
+    @cached_property
+    def _hidden_in_frames(self) -> list[bytes]:
+        values = (v for v in self.given.values() if len(v) >= FOUND_MIN and not v.isdecimal())
+        return [form.encode() for value in values for form in _forms(value)]
 
 
 def _forms(value: str) -> set[str]:

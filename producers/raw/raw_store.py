@@ -37,37 +37,31 @@ class RawStore:
         if connection != self._connection:
             self._connection = connection
             self.mark(ts_recv, CONNECTION_MARK + b"%d" % connection)
-        if self._frames is not None:
-            try:
-                self._frames.append(ts_recv, frame)
-            except StackError as error:
-                self._end(self._frames, error)
+        self._try(RawFrames.append, ts_recv, frame)
 
     def mark(self, ts_recv: int, mark: bytes) -> None:
         """Store a mark."""
-        self._try(lambda frames: frames.mark(ts_recv, mark))
+        self._try(RawFrames.mark, ts_recv, mark)
 
     def flush(self) -> list[str]:
         """Hand all to the operating system; return what is to be said of the store."""
-        self._try(lambda frames: frames.flush())
+        self._try(RawFrames.flush)
         faults, self._faults = self._faults, []
         return faults
 
     def close(self) -> None:
-        self._try(lambda frames: frames.close())
+        self._try(RawFrames.close)
 
-    def _try(self, act: Callable[[RawFrames], None]) -> None:
-        if self._frames is None:
+    def _try(self, act: Callable[..., None], *args: object) -> None:
+        frames = self._frames
+        if frames is None:
             return
         try:
-            act(self._frames)
+            act(frames, *args)
         except StackError as error:
-            self._end(self._frames, error)
-
-    def _end(self, frames: RawFrames, error: StackError) -> None:
-        log.error("raw frames are stored no more why=%s", error)
-        ERRORS.labels("produce", "raw").inc()
-        self._frames = None
-        with suppress(StackError):
-            frames.close()
-        self._faults.append(f"raw frames end: {error}"[:300])
+            log.error("raw frames are stored no more why=%s", error)  # noqa: TRY400 - no bug of ours
+            ERRORS.labels("produce", "raw").inc()
+            self._frames = None
+            with suppress(StackError):
+                frames.close()
+            self._faults.append(f"raw frames end: {error}"[:300])
