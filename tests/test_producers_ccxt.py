@@ -20,6 +20,7 @@ from producers.live.conversation import ConnectionLostError
 from schemas.errors import DataError, UnknownNameError
 from schemas.events import NS_PER_MS, Book, Trade
 from schemas.sections import Capture
+from served_routes import listening_on
 from test_producers_live import IMPATIENT, heard, ids, until
 
 pytestmark = pytest.mark.skipif(
@@ -50,19 +51,9 @@ class HitBtc:
         self.asked: list[str] = []
         self.sequence = 0
 
-    @asynccontextmanager
-    async def serve(self):
-        app = web.Application()
-        app.router.add_get("/api/3/public/{what}", self._known)
-        app.router.add_get("/api/3/ws/public", self._talk)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield runner.addresses[0][1]
-        finally:
-            await self.disconnect()
-            await runner.cleanup()
+    def serve(self):
+        routes = {"/api/3/public/{what}": self._known, "/api/3/ws/public": self._talk}
+        return listening_on(routes, self.disconnect)
 
     async def disconnect(self):
         for client in list(self.clients):

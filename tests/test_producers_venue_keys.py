@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
-from contextlib import asynccontextmanager
 from functools import partial
 from traceback import format_exception
 
@@ -23,6 +22,7 @@ from producers_topics import lanes_of
 from schemas.errors import SettingsError, UnknownNameError
 from schemas.sections import Capture
 from schemas.topics import INPUTS, SESSIONS
+from served_routes import listening_on
 from test_producers_live import IMPATIENT, heard, ids, until
 
 needs_ccxt = pytest.mark.skipif(
@@ -44,20 +44,14 @@ class Alpaca:
         self.clients = set()
         self.asked = []
 
-    @asynccontextmanager
-    async def serve(self):
-        app = web.Application()
-        app.router.add_get("/v2/assets", self._assets)
-        app.router.add_get("/v1beta2/crypto", self._talk)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield runner.addresses[0][1]
-        finally:
-            for client in list(self.clients):
-                await client.close()
-            await runner.cleanup()
+    def serve(self):
+        return listening_on(
+            {"/v2/assets": self._assets, "/v1beta2/crypto": self._talk}, self.disconnect
+        )
+
+    async def disconnect(self):
+        for client in list(self.clients):
+            await client.close()
 
     async def trade(self, number):
         trade = {"T": "t", "S": SYMBOL, "p": 100.5, "s": 0.1, "t": NOW, "i": number, "tks": "B"}
